@@ -1,0 +1,1 @@
+//! The cluster protocol as a value; no I/O, no clock.

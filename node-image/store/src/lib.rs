@@ -1,0 +1,1 @@
+//! Keyspace, data types, expiry, RDB and AOF codecs; no I/O, no clock.

@@ -1,0 +1,1 @@
+//! The embedded Kubernetes API: its store and rules as a value; no I/O, no clock.

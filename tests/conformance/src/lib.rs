@@ -1,0 +1,1 @@
+//! Dialogues spoken to our node and to real peers; equal replies demanded.
