@@ -2,4 +2,7 @@
 //!
 //! No I/O and no clock. Not known here: what a command does, what a packet changes.
 
+pub mod crc16;
+pub mod id;
+pub mod slot;
 pub mod state;
