@@ -4,5 +4,6 @@
 
 pub mod crc16;
 pub mod id;
+pub mod resp;
 pub mod slot;
 pub mod state;
