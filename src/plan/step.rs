@@ -1,0 +1,221 @@
+//! One effect on the world, complete: whoever carries it out decides nothing.
+//!
+//! A step names the node ids, slots, epochs and uids that it was planned for, and is idempotent.
+//! Not known here: how a step is carried out.
+
+use std::fmt;
+
+use holdfast_wire::id::NodeId;
+use holdfast_wire::slot::SlotSet;
+use serde::Serialize;
+
+use crate::api::Carried;
+use crate::resources::{Object, SecretPurpose};
+
+/// Where to find a node, and who must be met there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Address {
+    /// Name of the pod.
+    pub pod: String,
+    /// Address of the pod.
+    pub ip: String,
+    /// Id that must answer there; a step is not carried out on another node.
+    pub node_id: NodeId,
+}
+
+/// How a replica is told to take over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum FailoverMode {
+    /// Hand-over agreed with the living primary; no write is lost.
+    Graceful,
+    /// Election without the primary's consent: the majority decides.
+    Force,
+    /// Without majority: only after a proof of death.
+    Takeover,
+}
+
+/// Why a primary is known to be dead. Each names one incarnation, never a name that could have
+/// been taken over by another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum Proof {
+    /// The kubelet reports this container as terminated, and was alive after that.
+    ContainerEnded {
+        /// Id of the container.
+        container_id: String,
+    },
+    /// The Node object is gone.
+    MachineGone {
+        /// Name of the Kubernetes node.
+        machine: String,
+    },
+    /// Somebody vouched by the taint out-of-service that the machine is off.
+    MachineOutOfService {
+        /// Name of the Kubernetes node.
+        machine: String,
+    },
+    /// The node id answers with another, newer boot id.
+    NewerBoot {
+        /// The boot id that answers now.
+        boot_id: String,
+    },
+    /// The node says of itself that it has lost its data and serves nothing.
+    Lame,
+}
+
+/// What a step could destroy if it were planned wrongly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Danger {
+    /// Nothing.
+    None,
+    /// It ends a process or a role in an orderly way.
+    Disruptive,
+    /// It can remove data, a copy of data, or a member.
+    Destructive,
+}
+
+/// One effect.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Write these values into the status, and go on only when that is durable.
+    Record(Carried),
+    /// Put the operator's finalizer on the object.
+    AddFinalizer,
+    /// Take the operator's finalizer off the object.
+    RemoveFinalizer,
+    /// Server-side apply of this object.
+    Apply(Box<Object>),
+    /// Create a Secret with a fresh random password, if there is none of that name.
+    CreateSecret(SecretPurpose),
+    /// Delete a rendered object that is no longer wanted.
+    DeleteObject {
+        /// What it is.
+        kind: crate::resources::Kind,
+        /// Its name.
+        name: String,
+        /// Its uid.
+        uid: String,
+    },
+    /// Delete a pod; its StatefulSet makes a new one.
+    DeletePod {
+        /// Name of the pod.
+        name: String,
+        /// Its uid.
+        uid: String,
+        /// Why, in a sentence for an event.
+        why: String,
+    },
+    /// Delete a StatefulSet and with it its pods.
+    DeleteStatefulSet {
+        /// Its name.
+        name: String,
+        /// Its uid.
+        uid: String,
+    },
+    /// Delete a volume claim.
+    DeleteVolume {
+        /// Its name.
+        name: String,
+        /// Its uid.
+        uid: String,
+    },
+    /// `CLUSTER MEET`: `on` learns where `other` is.
+    Meet {
+        /// Who is told.
+        on: Address,
+        /// Whom to meet.
+        other: Address,
+        /// Client port of the other.
+        port: u16,
+        /// Cluster bus port of the other.
+        bus_port: u16,
+    },
+    /// `CLUSTER FORGET`.
+    Forget {
+        /// Who is told.
+        on: Address,
+        /// Whom to forget.
+        node_id: NodeId,
+    },
+    /// `CLUSTER SET-CONFIG-EPOCH`, on a node that knows nobody yet.
+    SetConfigEpoch {
+        /// Who is told.
+        on: Address,
+        /// The epoch.
+        epoch: u64,
+    },
+    /// `CLUSTER ADDSLOTSRANGE`, of slots that have no owner.
+    AddSlots {
+        /// Who is told.
+        on: Address,
+        /// The slots.
+        slots: SlotSet,
+    },
+    /// `CLUSTER REPLICATE`.
+    Replicate {
+        /// Who is told.
+        on: Address,
+        /// The primary to follow.
+        primary_id: NodeId,
+    },
+    /// `CLUSTER FAILOVER`, on a replica.
+    Failover {
+        /// The replica that shall lead.
+        on: Address,
+        /// The primary that it replaces.
+        primary_id: NodeId,
+        /// How.
+        mode: FailoverMode,
+        /// Why the primary is known to be dead; always there with [`FailoverMode::Takeover`].
+        proof: Option<Proof>,
+    },
+    /// `HOLDFAST DEAD`, at once on all of them.
+    DeclareDead {
+        /// Who is told.
+        on: Vec<Address>,
+        /// Who is dead.
+        node_id: NodeId,
+        /// Which life of it; empty when it was never learned.
+        boot_id: String,
+        /// Its config epoch, as the nodes know it.
+        config_epoch: u64,
+        /// What speaks for it, in a sentence for an event.
+        evidence: String,
+    },
+    /// `CLUSTER MIGRATESLOTS`, on the source.
+    MigrateSlots {
+        /// Who gives.
+        source: Address,
+        /// Who takes.
+        target: NodeId,
+        /// The slots.
+        slots: SlotSet,
+    },
+    /// `CLUSTER CANCELSLOTMIGRATIONS`, on the source.
+    CancelMigrations {
+        /// Who is told.
+        source: Address,
+    },
+}
+
+impl Step {
+    /// What the step could destroy if it were planned wrongly.
+    pub fn danger(&self) -> Danger {
+        match self {
+            Self::DeletePod { .. }
+            | Self::DeleteStatefulSet { .. }
+            | Self::DeleteVolume { .. }
+            | Self::Forget { .. }
+            | Self::Failover { mode: FailoverMode::Takeover, .. } => Danger::Destructive,
+            Self::Failover { .. } | Self::Replicate { .. } | Self::DeleteObject { .. } => {
+                Danger::Disruptive
+            }
+            _ => Danger::None,
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.pod, self.node_id)
+    }
+}
