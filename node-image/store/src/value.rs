@@ -1,0 +1,138 @@
+//! A value: what a key holds.
+//!
+//! Cloning a value is cheap where it is large. Lists and hashes are made of nodes and segments
+//! behind reference counts; a clone shares them all, and a later write copies only the node that
+//! it touches. Snapshots and COPY build on this.
+//!
+//! Not known here: keys, expiry, databases.
+
+use crate::{hash::Hash, list::List, string::StringValue};
+
+/// What OBJECT ENCODING tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// A string that is kept as a number.
+    Int,
+    /// A short string that has never been changed in place.
+    Embstr,
+    /// Any other string.
+    Raw,
+    /// A list.
+    Quicklist,
+    /// A small hash.
+    Listpack,
+    /// A large hash.
+    Hashtable,
+}
+
+impl Encoding {
+    /// The name in replies.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Int => "int",
+            Self::Embstr => "embstr",
+            Self::Raw => "raw",
+            Self::Quicklist => "quicklist",
+            Self::Listpack => "listpack",
+            Self::Hashtable => "hashtable",
+        }
+    }
+}
+
+/// The type of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueType {
+    /// Bytes or a number.
+    String,
+    /// A sequence of strings.
+    List,
+    /// Fields with values.
+    Hash,
+}
+
+impl ValueType {
+    /// The name in replies of TYPE and in SCAN's TYPE option.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::List => "list",
+            Self::Hash => "hash",
+        }
+    }
+}
+
+/// What a key holds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// Bytes or a number.
+    String(StringValue),
+    /// A sequence of strings.
+    List(Box<List>),
+    /// Fields with values.
+    Hash(Box<Hash>),
+}
+
+impl Value {
+    /// Its type.
+    pub fn value_type(&self) -> ValueType {
+        match self {
+            Self::String(_) => ValueType::String,
+            Self::List(_) => ValueType::List,
+            Self::Hash(_) => ValueType::Hash,
+        }
+    }
+
+    /// How it is kept, in Redis 7.0's words.
+    pub fn encoding(&self) -> Encoding {
+        match self {
+            Self::String(string) => string.encoding(),
+            Self::List(_) => Encoding::Quicklist,
+            Self::Hash(hash) => hash.encoding(),
+        }
+    }
+
+    /// An estimate of its memory beyond the entry itself, in bytes; constant time.
+    pub fn heap_bytes(&self) -> usize {
+        match self {
+            Self::String(string) => string.heap_bytes(),
+            Self::List(list) => list.heap_bytes(),
+            Self::Hash(hash) => hash.heap_bytes(),
+        }
+    }
+
+    /// How many pieces must be freed when it goes: 1 for a string, the elements of anything else.
+    pub fn pieces(&self) -> usize {
+        match self {
+            Self::String(_) => 1,
+            Self::List(list) => list.len(),
+            Self::Hash(hash) => hash.len(),
+        }
+    }
+
+    /// Whether it is a list or a hash without elements, which must not stay in the keyspace.
+    pub fn is_empty_collection(&self) -> bool {
+        match self {
+            Self::String(_) => false,
+            Self::List(list) => list.is_empty(),
+            Self::Hash(hash) => hash.is_empty(),
+        }
+    }
+}
+
+impl From<StringValue> for Value {
+    fn from(string: StringValue) -> Self {
+        Self::String(string)
+    }
+}
+
+impl From<List> for Value {
+    fn from(list: List) -> Self {
+        Self::List(Box::new(list))
+    }
+}
+
+impl From<Hash> for Value {
+    fn from(hash: Hash) -> Self {
+        Self::Hash(Box::new(hash))
+    }
+}
