@@ -1,0 +1,160 @@
+//! The same dialogues to our node and to Debian's redis-server 7.0; every reply must be equal.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use holdfast_conformance::{Line, Reply, Speaker, read_dialogue};
+
+struct Server {
+    child: Child,
+    port: u16,
+    _dir: tempfile::TempDir,
+}
+
+impl Server {
+    fn start(program: &str) -> std::io::Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let child = Command::new(program)
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
+            .args(["--dir", &dir.path().to_string_lossy(), "--enable-debug-command", "yes"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let server = Self { child, port, _dir: dir };
+        let start = Instant::now();
+        while Speaker::connect(port).and_then(|mut speaker| speaker.say(&["PING"])).is_err() {
+            assert!(start.elapsed() < Duration::from_secs(20), "{program} does not answer");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(server)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The servers to compare, or `None` with a printed reason where no peer is installed.
+fn servers() -> Option<(Server, Server)> {
+    let peer = match Server::start("redis-server") {
+        Ok(peer) => peer,
+        Err(error) => {
+            let required = std::env::var("HOLDFAST_PEERS").is_ok_and(|value| value == "required");
+            assert!(!required, "no redis-server to compare with: {error}");
+            println!("SKIPPED conformance: redis-server does not start: {error}");
+            return None;
+        }
+    };
+    let ours = Server::start(env!("CARGO_BIN_EXE_conformance-node")).expect("our node starts");
+    Some((ours, peer))
+}
+
+/// Speaks a dialogue to both and gives each difference as a sentence.
+fn differences(ours: u16, peer: u16, protocol: &str, lines: &[Line]) -> Vec<String> {
+    let mut ours = Speaker::connect(ours).expect("our node accepts");
+    let mut peer = Speaker::connect(peer).expect("the peer accepts");
+    for speaker in [&mut ours, &mut peer] {
+        speaker.say(&["HELLO", protocol]).expect("HELLO is answered");
+        speaker.say(&["FLUSHALL"]).expect("FLUSHALL is answered");
+    }
+    let mut found = Vec::new();
+    for line in lines {
+        let said = ours.say(&line.words);
+        let expected = peer.say(&line.words).expect("the peer answers");
+        let agrees =
+            said.as_ref().is_ok_and(|said: &Reply| said.agrees(&expected, line.compare));
+        if !agrees {
+            let said = said.map_or_else(|error| error.to_string(), |said| said.to_string());
+            found.push(format!("RESP{protocol} {}\n  ours {said}\n  peer {expected}", line.text));
+        }
+    }
+    found
+}
+
+fn check(name: &str, lines: &[Line]) {
+    let Some((ours, peer)) = servers() else { return };
+    let mut found = differences(ours.port, peer.port, "2", lines);
+    found.extend(differences(ours.port, peer.port, "3", lines));
+    println!("{name}: {} commands in two protocols", lines.len());
+    assert!(found.is_empty(), "{name}: {} differ\n{}", found.len(), found.join("\n"));
+}
+
+fn check_file(name: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("dialogues").join(name);
+    let text = std::fs::read_to_string(path).expect("the dialogue is there");
+    check(name, &read_dialogue(&text).expect("the dialogue can be read"));
+}
+
+#[test]
+fn strings_are_answered_as_redis_does() {
+    check_file("strings.txt");
+}
+
+#[test]
+fn hashes_are_answered_as_redis_does() {
+    check_file("hashes.txt");
+}
+
+#[test]
+fn lists_are_answered_as_redis_does() {
+    check_file("lists.txt");
+}
+
+#[test]
+fn keys_and_expiry_are_answered_as_redis_does() {
+    check_file("keys.txt");
+}
+
+#[test]
+fn transactions_and_connections_are_answered_as_redis_does() {
+    check_file("connections.txt");
+}
+
+/// Each numeric argument of each command with each value that is likely to be mistreated.
+#[test]
+fn edge_values_of_numbers_are_answered_as_redis_does() {
+    let commands = [
+        "INCRBY n @", "DECRBY n @", "INCRBYFLOAT n @", "APPEND n @", "GETRANGE s @ 3",
+        "GETRANGE s 0 @", "SETRANGE s2 @ x", "SETEX e @ v", "PSETEX e @ v", "SET e v EX @",
+        "SET e v PXAT @", "GETEX s PX @", "EXPIRE s @", "PEXPIREAT s @", "EXPIRE s3 @ GT",
+        "LINDEX l @", "LRANGE l @ 2", "LRANGE l 0 @", "LTRIM l2 @ 1", "LSET l @ x", "LPOP l3 @",
+        "RPOP l3 @", "LREM l @ a", "LPOS l a RANK @", "LPOS l a COUNT @", "LPOS l a MAXLEN @",
+        "LMPOP @ l3 LEFT", "HINCRBY h f @", "HINCRBYFLOAT h f @", "SCAN @", "SCAN 0 COUNT @",
+        "HSCAN h 0 COUNT @", "SELECT @", "BLPOP nokey @x", "OBJECT FREQ @", "COPY s s9 DB @",
+        "MOVE s8 @", "LCS s s MINMATCHLEN @", "SORT l LIMIT 0 @ ALPHA", "SORT l LIMIT @ 1 ALPHA",
+    ];
+    let values = [
+        "0", "-1", "1", "2147483648", "4294967296", "9223372036854775807", "-9223372036854775808",
+        "9223372036854775808", "nan", "inf", "-inf", "-0.0", "1.5", "\"\"", "+1", "\" 1\"", "1e3",
+        "0x10", "99999999999999999999999999999999999999999",
+    ];
+    let setup = [
+        "SET n 10", "SET s abcdef", "SET s2 abc", "SET s3 v EX 100", "SET s8 v", "DEL l", "DEL l2 l3 e s9",
+        "RPUSH l a b c a", "RPUSH l2 a b c", "RPUSH l3 a b c", "DEL h", "HSET h f 1",
+    ];
+    let mut text = String::new();
+    for command in commands {
+        for value in values {
+            // An offset of gigabytes would only measure memory, and a random order compares as kind.
+            if command.starts_with("SETRANGE") && value.len() > 5 && !value.starts_with('-') {
+                continue;
+            }
+            let mark = if command.starts_with("SCAN") { "? " } else { "" };
+            for line in setup {
+                text.push_str(&format!("{line}\n"));
+            }
+            text.push_str(&format!("{mark}{}\nSELECT 0\n", command.replace('@', value)));
+            for key in ["s", "n", "s2"] {
+                text.push_str(&format!("GET {key}\n"));
+            }
+            text.push_str("LRANGE l 0 -1\nLRANGE l2 0 -1\nLRANGE l3 0 -1\nHGETALL h\nEXISTS e s3 s9\n");
+        }
+    }
+    check("edge values", &read_dialogue(&text).expect("the generated lines can be read"));
+}
