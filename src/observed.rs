@@ -33,7 +33,8 @@ pub struct Observed {
     /// Pods of this cluster, ordered by name.
     pub pods: Vec<PodFact>,
     /// Pods that the operator has seen in its life and that are no longer there, with the last
-    /// that was known of them, for as long as a node still speaks of them. Empty after a restart.
+    /// that was known of them, for as long as a node still speaks of them. Their view is `Silent`
+    /// since they went. Empty after a restart of the operator.
     pub departed: Vec<PodFact>,
     /// Volume claims of this cluster's pods, ordered by name.
     pub volumes: Vec<VolumeFact>,
@@ -99,6 +100,8 @@ pub struct PodFact {
 pub struct ContainerFact {
     /// Id of the container that runs; empty when none does.
     pub running_id: String,
+    /// Milliseconds since 1970 when that container started, by the kubelet's clock.
+    pub running_since_ms: Option<i64>,
     /// The container that ended last, current or previous.
     pub ended: Option<EndedContainer>,
     /// How often it was restarted.

@@ -60,6 +60,13 @@ pub enum Proof {
     },
     /// The node says of itself that it has lost its data and serves nothing.
     Lame,
+    /// Without a volume the data goes with the pod object: another node id answers at the pod's
+    /// name, so whatever process were left of the old one could only end. Enough to hand out
+    /// lost slots, never to choose between two copies.
+    Replaced {
+        /// Name of the pod.
+        pod: String,
+    },
 }
 
 /// What a step could destroy if it were planned wrongly.

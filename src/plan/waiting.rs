@@ -11,6 +11,8 @@ pub enum WaitingFor {
     PodRunning,
     /// A node whose pod runs but that does not answer.
     SilentNode,
+    /// A node that has not answered for half a minute and more.
+    UnreachableNode,
     /// A node that loads its data.
     Loading,
     /// Nodes that do not know each other yet.
@@ -50,4 +52,30 @@ pub struct Waiting {
     pub about: String,
     /// A sentence for a person.
     pub message: String,
+}
+
+impl WaitingFor {
+    /// True where only a person, a scheduler or a machine can change anything, so that it is
+    /// enough to look again after some seconds (a watch tells earlier).
+    pub fn is_slow(self) -> bool {
+        match self {
+            Self::SilentNode
+            | Self::Loading
+            | Self::Join
+            | Self::Sync
+            | Self::Migration
+            | Self::Election
+            | Self::HandOver
+            | Self::ProofOfDeath => false,
+            Self::PodRunning
+            | Self::UnreachableNode
+            | Self::ManualFailover
+            | Self::LostSlots
+            | Self::ForeignState
+            | Self::NoReplica
+            | Self::NoRoom
+            | Self::Deletion
+            | Self::Protected => true,
+        }
+    }
 }
