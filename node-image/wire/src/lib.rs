@@ -2,6 +2,7 @@
 //!
 //! No I/O and no clock. Not known here: what a command does, what a packet changes.
 
+pub mod bus;
 pub mod crc16;
 pub mod id;
 pub mod resp;
