@@ -200,6 +200,21 @@ impl Hash {
         }
     }
 
+    /// Frees a part of a large hash, all of a small one: how many fields went.
+    pub(crate) fn crumble(&mut self) -> usize {
+        match &mut self.form {
+            Form::Small(pairs) => std::mem::take(pairs).len(),
+            Form::Large { fields, .. } => loop {
+                // A segment may be empty, which must not look like the end.
+                match fields.crumble() {
+                    None => break 0,
+                    Some(0) => {}
+                    Some(freed) => break freed,
+                }
+            },
+        }
+    }
+
     /// A field chosen evenly, with its value; `random` gives a fresh number with each call.
     pub fn random(&self, mut random: impl FnMut() -> u64) -> Option<(&[u8], &[u8])> {
         match &self.form {

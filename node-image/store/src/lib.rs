@@ -12,3 +12,15 @@ pub mod rdb;
 pub mod string;
 mod table;
 pub mod value;
+pub mod access;
+pub mod cut;
+mod entry;
+pub mod random;
+pub mod store;
+
+pub use access::Tracking;
+pub use cut::{CutEntry, CutFilter, CutId, CutProgress};
+pub use limits::{HashSeed, Limits};
+pub use store::{ExpireProgress, ExpiryRule, KeyView, Store, StoreConfig, ValueMut};
+pub use string::StringValue;
+pub use value::{Encoding, Value, ValueType};

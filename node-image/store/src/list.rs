@@ -285,6 +285,18 @@ impl List {
         }
     }
 
+    /// Frees whole nodes until `count` elements are gone: how many went.
+    pub(crate) fn crumble(&mut self, count: usize) -> usize {
+        let mut freed = 0;
+        while freed < count
+            && let Some(node) = self.nodes.pop_back()
+        {
+            freed += node.elements.len();
+        }
+        self.len -= freed;
+        freed
+    }
+
     /// The elements from `start` on.
     pub fn iter_from(&self, start: usize) -> impl Iterator<Item = &[u8]> {
         let (node, place) =

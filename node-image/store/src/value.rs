@@ -109,6 +109,16 @@ impl Value {
         }
     }
 
+    /// Frees some of it, at least `pieces` if there are as many: how many pieces went, 0 when only
+    /// an empty shell is left.
+    pub(crate) fn crumble(&mut self, pieces: usize) -> usize {
+        match self {
+            Self::String(_) => 0,
+            Self::List(list) => list.crumble(pieces),
+            Self::Hash(hash) => hash.crumble(),
+        }
+    }
+
     /// Whether it is a list or a hash without elements, which must not stay in the keyspace.
     pub fn is_empty_collection(&self) -> bool {
         match self {
