@@ -67,8 +67,7 @@ fn differences(ours: u16, peer: u16, protocol: &str, lines: &[Line]) -> Vec<Stri
     for line in lines {
         let said = ours.say(&line.words);
         let expected = peer.say(&line.words).expect("the peer answers");
-        let agrees =
-            said.as_ref().is_ok_and(|said: &Reply| said.agrees(&expected, line.compare));
+        let agrees = said.as_ref().is_ok_and(|said: &Reply| said.agrees(&expected, line.compare));
         if !agrees {
             let said = said.map_or_else(|error| error.to_string(), |said| said.to_string());
             found.push(format!("RESP{protocol} {}\n  ours {said}\n  peer {expected}", line.text));
@@ -120,23 +119,81 @@ fn transactions_and_connections_are_answered_as_redis_does() {
 #[test]
 fn edge_values_of_numbers_are_answered_as_redis_does() {
     let commands = [
-        "INCRBY n @", "DECRBY n @", "INCRBYFLOAT n @", "APPEND n @", "GETRANGE s @ 3",
-        "GETRANGE s 0 @", "SETRANGE s2 @ x", "SETEX e @ v", "PSETEX e @ v", "SET e v EX @",
-        "SET e v PXAT @", "GETEX s PX @", "EXPIRE s @", "PEXPIREAT s @", "EXPIRE s3 @ GT",
-        "LINDEX l @", "LRANGE l @ 2", "LRANGE l 0 @", "LTRIM l2 @ 1", "LSET l @ x", "LPOP l3 @",
-        "RPOP l3 @", "LREM l @ a", "LPOS l a RANK @", "LPOS l a COUNT @", "LPOS l a MAXLEN @",
-        "LMPOP @ l3 LEFT", "HINCRBY h f @", "HINCRBYFLOAT h f @", "SCAN @", "SCAN 0 COUNT @",
-        "HSCAN h 0 COUNT @", "SELECT @", "BLPOP nokey @x", "OBJECT FREQ @", "COPY s s9 DB @",
-        "MOVE s8 @", "LCS s s MINMATCHLEN @", "SORT l LIMIT 0 @ ALPHA", "SORT l LIMIT @ 1 ALPHA",
+        "INCRBY n @",
+        "DECRBY n @",
+        "INCRBYFLOAT n @",
+        "APPEND n @",
+        "GETRANGE s @ 3",
+        "GETRANGE s 0 @",
+        "SETRANGE s2 @ x",
+        "SETEX e @ v",
+        "PSETEX e @ v",
+        "SET e v EX @",
+        "SET e v PXAT @",
+        "GETEX s PX @",
+        "EXPIRE s @",
+        "PEXPIREAT s @",
+        "EXPIRE s3 @ GT",
+        "LINDEX l @",
+        "LRANGE l @ 2",
+        "LRANGE l 0 @",
+        "LTRIM l2 @ 1",
+        "LSET l @ x",
+        "LPOP l3 @",
+        "RPOP l3 @",
+        "LREM l @ a",
+        "LPOS l a RANK @",
+        "LPOS l a COUNT @",
+        "LPOS l a MAXLEN @",
+        "LMPOP @ l3 LEFT",
+        "HINCRBY h f @",
+        "HINCRBYFLOAT h f @",
+        "SCAN @",
+        "SCAN 0 COUNT @",
+        "HSCAN h 0 COUNT @",
+        "SELECT @",
+        "BLPOP nokey @x",
+        "OBJECT FREQ @",
+        "COPY s s9 DB @",
+        "MOVE s8 @",
+        "LCS s s MINMATCHLEN @",
+        "SORT l LIMIT 0 @ ALPHA",
+        "SORT l LIMIT @ 1 ALPHA",
     ];
     let values = [
-        "0", "-1", "1", "2147483648", "4294967296", "9223372036854775807", "-9223372036854775808",
-        "9223372036854775808", "nan", "inf", "-inf", "-0.0", "1.5", "\"\"", "+1", "\" 1\"", "1e3",
-        "0x10", "99999999999999999999999999999999999999999",
+        "0",
+        "-1",
+        "1",
+        "2147483648",
+        "4294967296",
+        "9223372036854775807",
+        "-9223372036854775808",
+        "9223372036854775808",
+        "nan",
+        "inf",
+        "-inf",
+        "-0.0",
+        "1.5",
+        "\"\"",
+        "+1",
+        "\" 1\"",
+        "1e3",
+        "0x10",
+        "99999999999999999999999999999999999999999",
     ];
     let setup = [
-        "SET n 10", "SET s abcdef", "SET s2 abc", "SET s3 v EX 100", "SET s8 v", "DEL l", "DEL l2 l3 e s9",
-        "RPUSH l a b c a", "RPUSH l2 a b c", "RPUSH l3 a b c", "DEL h", "HSET h f 1",
+        "SET n 10",
+        "SET s abcdef",
+        "SET s2 abc",
+        "SET s3 v EX 100",
+        "SET s8 v",
+        "DEL l",
+        "DEL l2 l3 e s9",
+        "RPUSH l a b c a",
+        "RPUSH l2 a b c",
+        "RPUSH l3 a b c",
+        "DEL h",
+        "HSET h f 1",
     ];
     let mut text = String::new();
     for command in commands {
@@ -153,7 +210,9 @@ fn edge_values_of_numbers_are_answered_as_redis_does() {
             for key in ["s", "n", "s2"] {
                 text.push_str(&format!("GET {key}\n"));
             }
-            text.push_str("LRANGE l 0 -1\nLRANGE l2 0 -1\nLRANGE l3 0 -1\nHGETALL h\nEXISTS e s3 s9\n");
+            text.push_str(
+                "LRANGE l 0 -1\nLRANGE l2 0 -1\nLRANGE l3 0 -1\nHGETALL h\nEXISTS e s3 s9\n",
+            );
         }
     }
     check("edge values", &read_dialogue(&text).expect("the generated lines can be read"));

@@ -211,7 +211,11 @@ fn write(key: String, password: &str, stop: &AtomicBool, addresses: &Addresses) 
     writer
 }
 
-fn after_error(writer: &mut Writer, error: &redis::RedisError, password: &str) -> Option<Connection> {
+fn after_error(
+    writer: &mut Writer,
+    error: &redis::RedisError,
+    password: &str,
+) -> Option<Connection> {
     let Some(code) = error.code() else {
         writer.unknown += 1;
         return None;

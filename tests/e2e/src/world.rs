@@ -84,9 +84,11 @@ impl World {
         self.wait(&format!("{name} is Ready"), at_most, || {
             let object = self.object(name)?;
             let generation = object.pointer("/metadata/generation")?.as_i64()?;
-            let ready = object.pointer("/status/conditions")?.as_array()?.iter().find(|found| {
-                found.get("type").and_then(Value::as_str) == Some("Ready")
-            })?;
+            let ready = object
+                .pointer("/status/conditions")?
+                .as_array()?
+                .iter()
+                .find(|found| found.get("type").and_then(Value::as_str) == Some("Ready"))?;
             let is_new = ready.get("observedGeneration")?.as_i64()? >= generation;
             (is_new && ready.get("status")?.as_str()? == "True").then_some(())
         });

@@ -1,9 +1,9 @@
 //! Promise: the tools that people have work unmodified: `redis-cli --cluster` and
 //! `redis-benchmark --cluster`.
 
+use holdfast_e2e::World;
 use holdfast_e2e::redis_nodes::own_slots;
 use holdfast_e2e::world::run;
-use holdfast_e2e::World;
 
 #[test]
 fn redis_cli_and_redis_benchmark_work_unmodified() {
@@ -34,8 +34,16 @@ fn redis_cli_and_redis_benchmark_work_unmodified() {
         .filter_map(|line| line.split_whitespace().next())
         .collect();
     let reshard = [
-        "--cluster", "reshard", &address, "--cluster-from", primaries[0], "--cluster-to",
-        primaries[1], "--cluster-slots", "100", "--cluster-yes",
+        "--cluster",
+        "reshard",
+        &address,
+        "--cluster-from",
+        primaries[0],
+        "--cluster-to",
+        primaries[1],
+        "--cluster-slots",
+        "100",
+        "--cluster-yes",
     ];
     cli(&reshard);
     let checked = cli(&["--cluster", "check", &address]);
@@ -49,8 +57,18 @@ fn redis_cli_and_redis_benchmark_work_unmodified() {
     assert_eq!(owned, 16384);
 
     let bench = [
-        "-h", &pod.ip, "-a", &password, "--cluster", "-t", "set,get,incr,lpush,hset", "-n",
-        "20000", "-P", "16", "-q",
+        "-h",
+        &pod.ip,
+        "-a",
+        &password,
+        "--cluster",
+        "-t",
+        "set,get,incr,lpush,hset",
+        "-n",
+        "20000",
+        "-P",
+        "16",
+        "-q",
     ];
     let said = run("redis-benchmark", &bench, None);
     println!("{}", said.replace('\r', "\n"));

@@ -26,7 +26,8 @@ fn the_operator_killed_ten_times_during_a_scale_out_finishes_it() {
             let path = format!("holdfast-system/{name}");
             let folder = std::env::var("HOLDFAST_FAULTS").expect("HOLDFAST_FAULTS");
             // A pod in back-off has no process to kill; that is no fault of the test.
-            let _ = std::process::Command::new(format!("{folder}/kill")).args(["pod", &path]).output();
+            let _ =
+                std::process::Command::new(format!("{folder}/kill")).args(["pod", &path]).output();
         }
     }
     world.wait_ready("cache", Duration::from_secs(600));
