@@ -1,0 +1,6 @@
+//! Commands of the family "list". (The store's owner fills this table.)
+
+use super::Command;
+
+/// The commands of this file.
+pub const COMMANDS: &[Command] = &[];

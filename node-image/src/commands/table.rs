@@ -1,0 +1,65 @@
+//! The one table of commands.
+//!
+//! The slices of the files beside this one, joined and sorted by name once. Not known here: what
+//! any of them does.
+
+use std::sync::LazyLock;
+
+use super::{Command, CommandError, Ctx, Outcome};
+
+const FAMILIES: &[&[Command]] = &[
+    super::client::COMMANDS,
+    super::cluster::COMMANDS,
+    super::command::COMMANDS,
+    super::config::COMMANDS,
+    super::connection::COMMANDS,
+    super::debug::COMMANDS,
+    super::expire::COMMANDS,
+    super::generic::COMMANDS,
+    super::hash::COMMANDS,
+    super::holdfast::COMMANDS,
+    super::info::COMMANDS,
+    super::list::COMMANDS,
+    super::migrate::COMMANDS,
+    super::persistence::COMMANDS,
+    super::replication::COMMANDS,
+    super::server::COMMANDS,
+    super::string::COMMANDS,
+    super::transaction::COMMANDS,
+];
+
+static SORTED: LazyLock<Vec<&'static Command>> = LazyLock::new(|| {
+    let mut all: Vec<&'static Command> = FAMILIES.iter().flat_map(|family| family.iter()).collect();
+    all.sort_by_key(|command| command.name);
+    all
+});
+
+/// Every command, sorted by name.
+pub fn all() -> &'static [&'static Command] {
+    &SORTED
+}
+
+/// The command of that name, in any case.
+pub fn find(name: &[u8]) -> Option<&'static Command> {
+    let mut lower = [0; 32];
+    let lower = lower.get_mut(..name.len())?;
+    lower.copy_from_slice(name);
+    lower.make_ascii_lowercase();
+    let at = SORTED.binary_search_by(|c| c.name.as_bytes().cmp(lower)).ok()?;
+    SORTED.get(at).copied()
+}
+
+/// The subcommand of that name, in any case.
+pub fn find_subcommand(container: &'static Command, name: &[u8]) -> Option<&'static Command> {
+    container.subcommands.iter().find(|sub| sub.name.as_bytes().eq_ignore_ascii_case(name))
+}
+
+/// The handler of a container whose subcommand is not known.
+pub fn unknown_subcommand(_: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, CommandError> {
+    let name = |at: usize| String::from_utf8_lossy(args.get(at).unwrap_or(&&b""[..]));
+    Err(CommandError::text(format!(
+        "ERR unknown subcommand '{:.128}'. Try {} HELP.",
+        name(1),
+        name(0).to_uppercase()
+    )))
+}

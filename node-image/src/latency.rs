@@ -1,0 +1,93 @@
+//! The slow log: the last commands that took long, with their arguments cut short.
+//!
+//! Not known here: why they took long.
+
+use std::collections::VecDeque;
+
+use crate::config::{Config, Name};
+
+const ARGS_MAX: usize = 32;
+const ARG_BYTES_MAX: usize = 128;
+
+/// One slow command.
+#[derive(Debug, Clone)]
+pub struct SlowCommand {
+    /// Rising number.
+    pub id: u64,
+    /// Unix time in seconds.
+    pub at_s: i64,
+    /// How long it took.
+    pub micros: u64,
+    /// The request, cut short.
+    pub args: Vec<Vec<u8>>,
+    /// The client's address.
+    pub address: String,
+    /// The client's name.
+    pub name: Vec<u8>,
+}
+
+/// The slow log.
+#[derive(Debug, Default)]
+pub struct Latency {
+    entries: VecDeque<SlowCommand>,
+    next_id: u64,
+    threshold_micros: Option<u64>,
+    entries_max: usize,
+}
+
+impl Latency {
+    /// Takes threshold and length from the configuration.
+    pub fn configure(&mut self, config: &Config) {
+        self.threshold_micros = u64::try_from(config.int(Name::SlowlogLogSlowerThan)).ok();
+        self.entries_max = config.size(Name::SlowlogMaxLen);
+        self.entries.truncate(self.entries_max);
+    }
+
+    /// True when a command that took this long belongs into the log.
+    pub fn is_slow(&self, micros: u64) -> bool {
+        self.entries_max > 0 && self.threshold_micros.is_some_and(|least| micros >= least)
+    }
+
+    /// Adds a command.
+    pub fn add(&mut self, at_s: i64, micros: u64, args: &[&[u8]], address: &str, name: &[u8]) {
+        let id = self.next_id;
+        self.next_id += 1;
+        let entry = SlowCommand {
+            id,
+            at_s,
+            micros,
+            args: shortened(args),
+            address: address.to_owned(),
+            name: name.to_vec(),
+        };
+        self.entries.push_front(entry);
+        self.entries.truncate(self.entries_max);
+    }
+
+    /// The newest first.
+    pub fn entries(&self) -> &VecDeque<SlowCommand> {
+        &self.entries
+    }
+
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+    }
+}
+
+fn shortened(args: &[&[u8]]) -> Vec<Vec<u8>> {
+    let kept = if args.len() > ARGS_MAX { ARGS_MAX - 1 } else { args.len() };
+    let mut all: Vec<Vec<u8>> = Vec::with_capacity(kept + 1);
+    for arg in args.iter().take(kept) {
+        let mut text = arg.get(..ARG_BYTES_MAX).unwrap_or(arg).to_vec();
+        if arg.len() > ARG_BYTES_MAX {
+            let more = format!("... ({} more bytes)", arg.len() - ARG_BYTES_MAX);
+            text.extend_from_slice(more.as_bytes());
+        }
+        all.push(text);
+    }
+    if args.len() > kept {
+        all.push(format!("... ({} more arguments)", args.len() - kept).into_bytes());
+    }
+    all
+}
