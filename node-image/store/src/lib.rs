@@ -1,22 +1,24 @@
 //! Keyspace, data types, expiry, RDB and AOF codecs; no I/O, no clock.
 
+pub mod access;
 pub mod aof;
 pub mod crc64;
+pub mod cut;
+mod entry;
+pub mod float;
+pub mod glob;
 pub mod hash;
 pub mod limits;
 pub mod list;
 pub mod listpack;
 pub mod lzf;
 pub mod number;
+pub mod random;
 pub mod rdb;
+pub mod store;
 pub mod string;
 mod table;
 pub mod value;
-pub mod access;
-pub mod cut;
-mod entry;
-pub mod random;
-pub mod store;
 
 pub use access::Tracking;
 pub use cut::{CutEntry, CutFilter, CutId, CutProgress};
