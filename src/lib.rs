@@ -18,3 +18,20 @@ pub mod plan;
 pub mod report;
 pub mod resources;
 pub mod validate;
+
+#[cfg(feature = "client")]
+pub mod act;
+#[cfg(feature = "client")]
+pub mod controller;
+#[cfg(feature = "client")]
+pub mod link;
+#[cfg(feature = "client")]
+pub mod log;
+#[cfg(feature = "client")]
+pub mod metrics;
+#[cfg(feature = "client")]
+pub mod observe;
+#[cfg(feature = "client")]
+pub mod reconcile;
+#[cfg(feature = "client")]
+pub mod world;

@@ -1,0 +1,169 @@
+//! Act: carries out the steps of a plan, and decides nothing.
+//!
+//! A step is first put into words (`effect.rs`, pure), then each effect goes through
+//! [`perform`], the one narrow place between the operator and the world:
+//!
+//!   Step ──in_words──> Effect ──perform──> API server (`kube.rs`) or node (`nodes.rs`)
+//!
+//! Nothing passes once the right to lead has run out. The steps of a plan do not depend on each
+//! other, so a failed one does not stop the rest; with one exception, a record that must be
+//! durable before anything is built on it. A node that did not answer one order is not asked for
+//! more in the same pass.
+//! Not known here: why a step was planned, and what its failure means.
+
+pub mod effect;
+mod kube;
+mod nodes;
+
+use std::collections::BTreeSet;
+
+use futures::future::join_all;
+
+use crate::api::RedisClusterStatus;
+use crate::link::LinkError;
+use crate::metrics::EffectLabels;
+use crate::observe::Seen;
+use crate::plan::{Plan, Step};
+use crate::report::{Outcome, Report};
+use crate::world::World;
+use effect::Effect;
+
+/// Why an effect did not happen, or may not have happened.
+#[derive(Debug, thiserror::Error)]
+pub enum ActError {
+    /// The Lease may be somebody else's by now.
+    #[error("the right to lead has run out")]
+    NotLeading,
+    /// The API server refused, or its answer did not come.
+    #[error("failed to {what}: {source}")]
+    Api {
+        /// The effect in words.
+        what: String,
+        /// What the API server or the connection said.
+        #[source]
+        source: Box<::kube::Error>,
+    },
+    /// The API server did not answer in time.
+    #[error("failed to {what}: no answer in time")]
+    Deadline {
+        /// The effect in words.
+        what: String,
+    },
+    /// A node refused, or its answer did not come.
+    #[error("failed to {what}: {source}")]
+    Node {
+        /// The effect in words.
+        what: String,
+        /// What the node or the connection said.
+        #[source]
+        source: LinkError,
+    },
+    /// The pod that the effect is meant for is not among those observed, or has no address.
+    #[error("failed to {what}: no address, or no password for its control port")]
+    Unreachable {
+        /// The effect in words.
+        what: String,
+    },
+    /// The system gave no random bytes.
+    #[error("failed to {what}: no random bytes: {reason}")]
+    NoRandomness {
+        /// The effect in words.
+        what: String,
+        /// What the system said.
+        reason: String,
+    },
+}
+
+/// Carries out a plan.
+pub async fn act(world: &World, seen: &Seen, plan: &Plan) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut dumb = BTreeSet::new();
+    for step in &plan.steps {
+        let effects = effect::in_words(step, &seen.object);
+        let pods: BTreeSet<String> = effects.iter().filter_map(Effect::pod).collect();
+        if !pods.is_empty() && pods.is_subset(&dumb) {
+            outcome.failed.push((step.clone(), "the node did not answer just now".to_owned()));
+            continue;
+        }
+        let results = join_all(effects.iter().map(|e| perform(world, seen, e))).await;
+        let mut failures = Vec::new();
+        for (effect, result) in effects.iter().zip(results) {
+            let Err(e) = result else { continue };
+            if let (ActError::Node { source, .. }, Some(pod)) = (&e, effect.pod())
+                && matches!(source, LinkError::Deadline(_) | LinkError::Broken { .. })
+            {
+                dumb.insert(pod);
+            }
+            failures.push(e.to_string());
+        }
+        // Of those who are told of a death, one who heard it is enough: they tell each other.
+        let done = failures.len() < effects.len().max(1);
+        let told_some = matches!(step, Step::DeclareDead { .. }) && done;
+        if failures.is_empty() || told_some {
+            outcome.done.push(step.clone());
+            continue;
+        }
+        outcome.failed.push((step.clone(), failures.join("; ")));
+        if matches!(step, Step::Record(_)) {
+            break;
+        }
+    }
+    outcome
+}
+
+/// Tells what a report says: the status where it differs from the one that stands, and events.
+///
+/// # Errors
+/// When the status could not be written. A lost event changes nothing and is only logged.
+pub async fn tell(
+    world: &World,
+    seen: &Seen,
+    outcome: &Outcome,
+    report: Report,
+) -> Result<(), ActError> {
+    let mut status = report.status;
+    keep_recorded(&mut status, outcome);
+    for event in report.events {
+        if let Err(e) = perform(world, seen, &Effect::Publish(event)).await {
+            tracing::warn!(error = %e, "An event could not be published.");
+        }
+    }
+    if seen.object.status.as_ref() == Some(&status) {
+        return Ok(());
+    }
+    perform(world, seen, &Effect::Status(Box::new(status))).await
+}
+
+/// What was made durable in this pass must not be undone by a report on facts from before it.
+fn keep_recorded(status: &mut RedisClusterStatus, outcome: &Outcome) {
+    let recorded = outcome.done.iter().filter_map(|step| match step {
+        Step::Record(carried) => Some(carried),
+        _ => None,
+    });
+    for carried in recorded {
+        effect::record(status, carried);
+    }
+}
+
+/// The one place through which every effect on the world goes.
+async fn perform(world: &World, seen: &Seen, effect: &Effect) -> Result<(), ActError> {
+    let result = if world.leadership.is_valid() {
+        match effect {
+            Effect::Order(order) => nodes::order(world, seen, order).await,
+            other => kube::perform(world, seen, other).await,
+        }
+    } else {
+        Err(ActError::NotLeading)
+    };
+    let (namespace, cluster) = (&seen.object.metadata.namespace, &seen.object.metadata.name);
+    match &result {
+        Ok(()) => tracing::info!(?namespace, ?cluster, "Done: {}.", effect.in_prose()),
+        Err(e) => tracing::warn!(?namespace, ?cluster, error = %e, "An effect failed."),
+    }
+    let labels = EffectLabels {
+        effect: effect.name().to_owned(),
+        result: if result.is_ok() { "ok" } else { "error" }.to_owned(),
+    };
+    world.metrics.effects.get_or_create(&labels).inc();
+    result
+}
