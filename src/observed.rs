@@ -80,6 +80,8 @@ pub struct PodFact {
     pub machine: String,
     /// Label `holdfast.dev/revision`: what the pod was made from.
     pub revision: String,
+    /// Label `holdfast.dev/role` as it stands; empty without one. Never believed, only kept right.
+    pub role_label: String,
     /// It has a deletion timestamp.
     pub deleting: bool,
     /// Kubernetes says that it is ready.

@@ -5,11 +5,26 @@
 //! and whatever needs the effect of another step waits for the next observation to show it.
 //! That is what makes a crash between any two steps harmless.
 
+mod bootstrap;
+mod context;
+mod deletion;
+mod failover;
+mod fate;
+mod join;
+mod objects;
+mod presence;
+mod replicas;
+mod rollout;
+mod scale;
+mod slots;
 mod step;
+pub(crate) mod topology;
 mod waiting;
 
 pub use step::{Address, Danger, FailoverMode, Proof, Step};
 pub use waiting::{Waiting, WaitingFor};
+
+use context::Context;
 
 use crate::observed::Observed;
 use crate::validate::ValidatedCluster;
@@ -17,7 +32,8 @@ use crate::validate::ValidatedCluster;
 /// What to do, and what to wait for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
-    /// Steps, in the order in which they shall be tried.
+    /// Steps, in the order in which they shall be tried. A step that fails does not keep the
+    /// following ones from being tried.
     pub steps: Vec<Step>,
     /// What keeps the world from being as wished, beside the steps.
     pub waiting_on: Vec<Waiting>,
@@ -34,8 +50,47 @@ pub enum Pace {
     Rest,
 }
 
+impl Plan {
+    /// How soon to look again after this plan.
+    pub fn pace(&self) -> Pace {
+        let is_fast = !self.steps.is_empty()
+            || self.waiting_on.iter().any(|waiting| !waiting.reason.is_slow());
+        match (is_fast, self.waiting_on.is_empty()) {
+            (true, _) => Pace::Fast,
+            (false, false) => Pace::Slow,
+            (false, true) => Pace::Rest,
+        }
+    }
+
+    fn wait(&mut self, reason: WaitingFor, about: &str, message: String) {
+        self.waiting_on.push(Waiting { reason, about: about.to_owned(), message });
+    }
+}
+
 /// What to do next for this cluster.
 pub fn plan(cluster: &ValidatedCluster, observed: &Observed) -> Plan {
-    let _ = (cluster, observed);
-    Plan::default()
+    let mut plan = Plan::default();
+    if cluster.paused {
+        return plan;
+    }
+    if observed.deleting && deletion::delete(cluster, observed, &mut plan) {
+        return plan;
+    }
+    let Some(context) = Context::new(cluster, observed) else {
+        plan.steps.push(context::decide_identity(cluster, observed));
+        return plan;
+    };
+    failover::failover(&context, &mut plan);
+    presence::presence(&context, &mut plan);
+    objects::objects(&context, &mut plan);
+    bootstrap::hand_out_slots(&context, &mut plan);
+    join::join(&context, &mut plan);
+    join::forget_ghosts(&context, &mut plan);
+    replicas::replicas(&context, &mut plan);
+    slots::slots(&context, &mut plan);
+    scale::scale_in(&context, &mut plan);
+    rollout::rollout(&context, &mut plan);
+    plan.waiting_on.sort();
+    plan.waiting_on.dedup();
+    plan
 }

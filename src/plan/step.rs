@@ -111,6 +111,15 @@ pub enum Step {
         /// Why, in a sentence for an event.
         why: String,
     },
+    /// Write the label `holdfast.dev/role` of a pod, for selectors of people and autoscalers.
+    LabelRole {
+        /// Name of the pod.
+        pod: String,
+        /// Its uid.
+        uid: String,
+        /// `primary` or `replica`.
+        role: &'static str,
+    },
     /// Delete a StatefulSet and with it its pods.
     DeleteStatefulSet {
         /// Its name.
@@ -217,6 +226,93 @@ impl Step {
                 Danger::Disruptive
             }
             _ => Danger::None,
+        }
+    }
+}
+
+/// Slots as people write them: `0-5460,5500`.
+pub(crate) fn slots_text(slots: &SlotSet) -> String {
+    let texts: Vec<String> = slots
+        .ranges()
+        .into_iter()
+        .map(
+            |(first, last)| {
+                if first == last { first.to_string() } else { format!("{first}-{last}") }
+            },
+        )
+        .collect();
+    texts.join(",")
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Record(carried) => write!(
+                f,
+                "record cluster id {}, templates {}, formed {}",
+                carried.cluster_id.as_deref().unwrap_or("-"),
+                carried.template_version.unwrap_or_default(),
+                carried.formed
+            ),
+            Self::AddFinalizer => f.write_str("add finalizer"),
+            Self::RemoveFinalizer => f.write_str("remove finalizer"),
+            Self::Apply(object) => write!(f, "apply {} {}", object.kind.as_str(), object.name),
+            Self::CreateSecret(purpose) => write!(f, "create secret for {purpose:?}"),
+            Self::DeleteObject { kind, name, .. } => {
+                write!(f, "delete {} {name}", kind.as_str())
+            }
+            Self::DeletePod { name, why, .. } => write!(f, "delete pod {name}: {why}"),
+            Self::LabelRole { pod, role, .. } => write!(f, "label pod {pod} as {role}"),
+            Self::DeleteStatefulSet { name, .. } => write!(f, "delete StatefulSet {name}"),
+            Self::DeleteVolume { name, .. } => write!(f, "delete volume {name}"),
+            _ => self.fmt_on_node(f),
+        }
+    }
+}
+
+impl Step {
+    fn fmt_on_node(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Meet { on, other, .. } => write!(f, "on {on} meet {other} at {}", other.ip),
+            Self::Forget { on, node_id } => write!(f, "on {on} forget {node_id}"),
+            Self::SetConfigEpoch { on, epoch } => write!(f, "on {on} set config epoch {epoch}"),
+            Self::AddSlots { on, slots } => write!(f, "on {on} add slots {}", slots_text(slots)),
+            Self::Replicate { on, primary_id } => write!(f, "on {on} replicate {primary_id}"),
+            Self::Failover { on, primary_id, mode, proof } => {
+                write!(f, "on {on} fail over {primary_id}, {mode:?}")?;
+                proof.as_ref().map_or(Ok(()), |proof| write!(f, ", since {proof}"))
+            }
+            Self::DeclareDead { on, node_id, boot_id, config_epoch, evidence } => {
+                let pods: Vec<&str> = on.iter().map(|address| address.pod.as_str()).collect();
+                let pods = pods.join(", ");
+                write!(
+                    f,
+                    "on {pods} declare {node_id} dead (boot {boot_id}, epoch {config_epoch}): \
+                     {evidence}"
+                )
+            }
+            Self::MigrateSlots { source, target, slots } => {
+                write!(f, "on {source} migrate to {target} slots {}", slots_text(slots))
+            }
+            Self::CancelMigrations { source } => write!(f, "on {source} cancel migrations"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ContainerEnded { container_id } => {
+                write!(f, "container {container_id} has ended")
+            }
+            Self::MachineGone { machine } => write!(f, "Kubernetes node {machine} is gone"),
+            Self::MachineOutOfService { machine } => {
+                write!(f, "Kubernetes node {machine} is out of service")
+            }
+            Self::NewerBoot { boot_id } => write!(f, "the node started anew as {boot_id}"),
+            Self::Lame => f.write_str("the node has lost its data"),
+            Self::Replaced { pod } => write!(f, "another node lives in {pod}"),
         }
     }
 }

@@ -17,6 +17,12 @@ pub enum WaitingFor {
     Loading,
     /// Nodes that do not know each other yet.
     Join,
+    /// A pod that answers but that Kubernetes does not hold for ready yet.
+    PodReady,
+    /// A shard that goes and has not proven yet that it is empty.
+    Drained,
+    /// The cluster to be whole before the next pod of an outdated revision is replaced.
+    Update,
     /// A replica that is not in sync yet.
     Sync,
     /// Slots that move.
@@ -62,12 +68,15 @@ impl WaitingFor {
             Self::SilentNode
             | Self::Loading
             | Self::Join
+            | Self::Drained
+            | Self::Update
             | Self::Sync
             | Self::Migration
             | Self::Election
             | Self::HandOver
             | Self::ProofOfDeath => false,
             Self::PodRunning
+            | Self::PodReady
             | Self::UnreachableNode
             | Self::ManualFailover
             | Self::LostSlots

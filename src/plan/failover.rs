@@ -1,0 +1,264 @@
+//! A primary died: tell the nodes, and when they do not elect, order it.
+//!
+//! Three stages for a primary that owns slots and does not serve:
+//!
+//!  1. Kubernetes has evidence of its death: all members are told at once (`HOLDFAST DEAD`), and
+//!     they elect by majority and rank without waiting for a timeout.
+//!  2. Nobody has won after a second: the best replica is ordered to stand (`FAILOVER FORCE`).
+//!  3. No majority is left to elect, or there never is one, since there are fewer than three
+//!     shards: with a *proof* of death the best replica takes over (`FAILOVER TAKEOVER`).
+//!
+//! One order at a time: each changes epochs, and the next one is planned on what it made.
+//! Not known here: how sure a death is (`fate.rs`).
+
+use super::fate::{Fate, fate_of, replaced};
+use super::step::{FailoverMode, Proof, Step};
+use super::topology::{Heard, Member, Topology};
+use super::waiting::WaitingFor;
+use super::{Context, Plan};
+use crate::api::{DataLossPolicy, QuorumLoss};
+use crate::resources::shard_name;
+use holdfast_wire::id::NodeId;
+
+/// How long the nodes are left to elect by themselves.
+const ELECTION_MS: u64 = 1000;
+
+/// A primary that owns slots and does not serve.
+struct Down<'t, 'a> {
+    id: NodeId,
+    shard: Option<u16>,
+    config_epoch: u64,
+    offset: u64,
+    fate: Fate,
+    /// Some member holds it for failed, or it says so itself.
+    is_failed: bool,
+    how: How<'t, 'a>,
+}
+
+/// In which way a primary does not serve.
+enum How<'t, 'a> {
+    /// It answers, and has lost its data.
+    Lame(&'t Member<'a>),
+    /// It answers, and still reads its data.
+    Loading,
+    /// It does not answer.
+    Silent(&'t Heard),
+}
+
+pub(super) fn failover(context: &Context<'_>, plan: &mut Plan) {
+    let topology = &context.topology;
+    let mut ordered = false;
+    for down in downs(context) {
+        declare_dead(topology, &down, plan);
+        let about = match down.shard {
+            Some(shard) => shard_name(&context.cluster.name, shard),
+            None => down.id.to_string(),
+        };
+        match best_replica(topology, &down) {
+            Some(replica) if ordered => {
+                plan.wait(
+                    WaitingFor::Election,
+                    &about,
+                    format!("{} is next after the failover that is under way", replica.pod.name),
+                );
+            }
+            Some(replica) => ordered |= order(context, &down, replica, &about, plan),
+            None if matches!(down.how, How::Loading) => {}
+            None => without_copy(context, &down, &about, plan),
+        }
+    }
+}
+
+fn downs<'t, 'a>(context: &'t Context<'a>) -> Vec<Down<'t, 'a>> {
+    let topology = &context.topology;
+    let members = topology.members.values().filter(|member| !member.slots.is_empty());
+    let answering = members.filter(|member| member.is_lame() || member.is_loading());
+    let silent = topology.heard.values().filter(|heard| !heard.slots.is_empty());
+    let silent = silent.map(|heard| Down {
+        id: heard.id,
+        shard: heard.shard,
+        config_epoch: heard.config_epoch,
+        offset: heard.offset,
+        fate: fate_of(heard, topology, context.observed),
+        is_failed: heard.fail,
+        how: How::Silent(heard),
+    });
+    let mut downs: Vec<_> = answering.map(|member| down_member(member)).chain(silent).collect();
+    downs.sort_by_key(|down| (down.shard, down.id));
+    downs
+}
+
+fn down_member<'t, 'a>(member: &'t Member<'a>) -> Down<'t, 'a> {
+    let boot_id = member.state.boot_id.clone();
+    let proof = match member.is_lame() {
+        true => Proof::Lame,
+        false => Proof::NewerBoot { boot_id: boot_id.clone() },
+    };
+    Down {
+        id: member.id,
+        shard: Some(member.pod.shard),
+        config_epoch: member.state.config_epoch,
+        offset: 0,
+        fate: Fate { evidence: None, proof: Some(proof), boot_id, for_ms: member.for_ms },
+        is_failed: true,
+        how: if member.is_lame() { How::Lame(member) } else { How::Loading },
+    }
+}
+
+/// Tells every member that does not know it yet. Only where a replica could follow: a primary
+/// without one comes back or does not, whatever the others think of it.
+fn declare_dead(topology: &Topology<'_>, down: &Down<'_, '_>, plan: &mut Plan) {
+    let Some(evidence) = &down.fate.evidence else { return };
+    if topology.replicas_of(down.id).next().is_none() {
+        return;
+    }
+    let on: Vec<_> = topology
+        .members
+        .values()
+        .filter(|member| member.peers.get(&down.id).is_some_and(|peer| !peer.fail))
+        .map(Member::address)
+        .collect();
+    if !on.is_empty() {
+        plan.steps.push(Step::DeclareDead {
+            on,
+            node_id: down.id,
+            boot_id: down.fate.boot_id.clone(),
+            config_epoch: down.config_epoch,
+            evidence: evidence.clone(),
+        });
+    }
+}
+
+/// The replica with most of the primary's writes. One that never had a full copy is none, and
+/// one whose pod is on its way out only stands where there is no other.
+fn best_replica<'t, 'a>(topology: &'t Topology<'a>, down: &Down<'_, '_>) -> Option<&'t Member<'a>> {
+    topology
+        .replicas_of(down.id)
+        .filter(|member| member.is_ready() && has_a_copy(member, down))
+        .max_by(|a, b| {
+            let rank = |member: &Member<'_>| (!member.pod.deleting, member.state.offset);
+            rank(a).cmp(&rank(b)).then_with(|| b.pod.name.cmp(&a.pod.name))
+        })
+}
+
+fn has_a_copy(member: &Member<'_>, down: &Down<'_, '_>) -> bool {
+    let holds_something = member.state.offset > 0 || member.state.keys > 0;
+    match down.how {
+        How::Silent(_) => holds_something || down.offset == 0,
+        How::Lame(_) => holds_something,
+        // Where all start at once, the primary's files may hold more than the replica's.
+        How::Loading => holds_something && member.for_ms > down.fate.for_ms,
+    }
+}
+
+/// Orders the replica to take over if it is time; true when it did.
+fn order(
+    context: &Context<'_>,
+    down: &Down<'_, '_>,
+    replica: &Member<'_>,
+    about: &str,
+    plan: &mut Plan,
+) -> bool {
+    let topology = &context.topology;
+    let alive = topology
+        .members
+        .values()
+        .filter(|member| !member.slots.is_empty() && member.is_ready() || member.id == down.id);
+    let has_majority = alive.count() * 2 > topology.voters();
+    let mut failover = |mode, proof| {
+        plan.steps.push(Step::Failover { on: replica.address(), primary_id: down.id, mode, proof });
+        true
+    };
+    if has_majority {
+        if !down.is_failed && down.fate.evidence.is_none() {
+            plan.wait(WaitingFor::SilentNode, about, "the primary does not answer".to_owned());
+            return false;
+        }
+        if down.fate.for_ms >= ELECTION_MS {
+            return failover(FailoverMode::Force, down.fate.proof.clone());
+        }
+        plan.wait(
+            WaitingFor::Election,
+            about,
+            format!("the nodes elect a successor of {}", down.id),
+        );
+        return false;
+    }
+    match (&down.fate.proof, context.cluster.quorum_loss) {
+        (Some(_), QuorumLoss::Manual) => plan.wait(
+            WaitingFor::ManualFailover,
+            about,
+            format!(
+                "the primary is dead and the nodes have no majority to elect another; \
+                 CLUSTER FAILOVER TAKEOVER on {} would promote it",
+                replica.pod.name
+            ),
+        ),
+        (Some(proof), QuorumLoss::Auto) => {
+            return failover(FailoverMode::Takeover, Some(proof.clone()));
+        }
+        (None, _) => plan.wait(
+            WaitingFor::ProofOfDeath,
+            about,
+            "the primary does not answer, the nodes have no majority to elect another, and \
+             nothing proves that it is dead"
+                .to_owned(),
+        ),
+    }
+    false
+}
+
+/// Nobody holds a copy: wait for the primary, or hand out its slots empty where that is wished
+/// and every copy is proven gone.
+fn without_copy(context: &Context<'_>, down: &Down<'_, '_>, about: &str, plan: &mut Plan) {
+    let topology = &context.topology;
+    let proof = down.fate.proof.clone().or_else(|| match down.how {
+        How::Silent(heard) if context.cluster.storage.is_none() => replaced(heard, topology),
+        _ => None,
+    });
+    let Some(proof) = proof else {
+        let message = "the primary does not answer and nobody holds a copy of its slots";
+        plan.wait(WaitingFor::ProofOfDeath, about, message.to_owned());
+        return;
+    };
+    // A pod that does not answer may hold a copy, and so may a follower that is not a member.
+    let is_whole = context.whole_shard_answers(down.shard)
+        && !topology.heard.values().any(|heard| heard.primary_id == Some(down.id));
+    if context.cluster.data_loss_policy == DataLossPolicy::Block || !is_whole {
+        let message = "every copy of these slots that is known is gone; spec.dataLossPolicy \
+                       ReassignEmpty would hand them out empty";
+        plan.wait(WaitingFor::LostSlots, about, message.to_owned());
+        return;
+    }
+    reassign_empty(topology, down, proof, plan);
+}
+
+/// An empty node of the shard follows the lost primary, so that it may take over its slots.
+fn reassign_empty(topology: &Topology<'_>, down: &Down<'_, '_>, proof: Proof, plan: &mut Plan) {
+    let Some(shard) = down.shard else { return };
+    let members = topology.shard_members(shard);
+    let heir = members.iter().find(|member| {
+        member.id != down.id
+            && member.is_ready()
+            && member.slots.is_empty()
+            && member.state.keys == 0
+    });
+    match (heir, &down.how) {
+        (Some(heir), _) if heir.primary_id == Some(down.id) => plan.steps.push(Step::Failover {
+            on: heir.address(),
+            primary_id: down.id,
+            mode: FailoverMode::Takeover,
+            proof: Some(proof),
+        }),
+        (Some(heir), _) => {
+            plan.steps.push(Step::Replicate { on: heir.address(), primary_id: down.id })
+        }
+        (None, How::Lame(lame)) => plan.steps.push(Step::DeletePod {
+            name: lame.pod.name.clone(),
+            uid: lame.pod.uid.clone(),
+            why: "it has lost its data and nobody holds a copy; an empty node takes its place"
+                .to_owned(),
+        }),
+        (None, _) => {}
+    }
+}
