@@ -72,6 +72,11 @@ impl BlockedClients {
         }
     }
 
+    /// True when a key was touched that somebody waits for.
+    pub fn has_touched(&self) -> bool {
+        !self.touched.is_empty()
+    }
+
     /// The next touched key, and who waits for it, the oldest first.
     pub fn next_touched(&mut self) -> Option<(usize, Vec<ClientId>)> {
         let key = self.touched.pop_front()?;

@@ -223,6 +223,15 @@ impl Clients {
         id
     }
 
+    /// Gives a client its socket.
+    pub fn attach(&mut self, id: ClientId, socket: TcpStream) {
+        if let Some(client) = self.get_mut(id)
+            && client.socket.replace(socket).is_none()
+        {
+            self.connected += 1;
+        }
+    }
+
     /// Takes a client out.
     pub fn remove(&mut self, id: ClientId) -> Option<Box<Client>> {
         self.get(id)?;

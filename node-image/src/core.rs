@@ -90,6 +90,8 @@ pub struct Core {
     pub observed: Observed,
     /// The node is to end with this code; the event loop sees it at the end of its turn.
     pub exit_code: Option<u8>,
+    /// The active expiry cycle runs (DEBUG SET-ACTIVE-EXPIRE).
+    pub expires_by_itself: bool,
     pub(crate) current_slot: Option<Slot>,
     pub(crate) executing: Option<ClientId>,
     pub(crate) pushed_to_executing: Vec<u8>,
@@ -152,6 +154,7 @@ impl Core {
             latency: Latency::default(),
             observed: Observed::default(),
             exit_code: None,
+            expires_by_itself: true,
             current_slot: None,
             executing: None,
             pushed_to_executing: Vec::new(),

@@ -27,7 +27,8 @@ pub mod event_loop;
 pub mod execute;
 pub mod keys;
 pub mod latency;
-pub mod log;
+pub mod logging;
+pub mod memory;
 pub mod messages;
 pub mod migration;
 pub mod observed;
@@ -42,3 +43,9 @@ pub mod stats;
 pub mod watch;
 
 pub use start::main_with_args;
+
+/// The version of Redis whose dialect is spoken; clients choose features by it.
+pub const REDIS_VERSION: &str = "7.2.4";
+
+/// The version of this program.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

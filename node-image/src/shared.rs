@@ -11,6 +11,7 @@ use holdfast_wire::id::BootId;
 use holdfast_wire::state::BootState;
 
 use crate::config::Config;
+use crate::logging::Log;
 use crate::stats::Stats;
 
 /// What all threads may look at.
@@ -25,18 +26,27 @@ pub struct Shared {
     pub run_id: String,
     /// Unix time of the start in milliseconds.
     pub started_ms: u64,
+    /// Level and role of log lines.
+    pub log: Log,
     boot: AtomicU8,
 }
 
 impl Shared {
     /// A start that begins now.
-    pub fn new(config: Arc<Config>, boot_id: BootId, run_id: String, now_ms: u64) -> Self {
+    pub fn new(
+        config: Arc<Config>,
+        boot_id: BootId,
+        run_id: String,
+        now_ms: u64,
+        log: Log,
+    ) -> Self {
         Shared {
             config: ArcSwap::new(config),
             stats: Stats::default(),
             boot_id,
             run_id,
             started_ms: now_ms,
+            log,
             boot: AtomicU8::new(0),
         }
     }

@@ -283,6 +283,8 @@ impl KeySpec {
 pub struct Command {
     /// Lower-case name; a subcommand's without its container.
     pub name: &'static str,
+    /// Name of the container of which this is a subcommand; empty when it is none.
+    pub container: &'static str,
     /// Number of arguments with the name; negative: at least so many.
     pub arity: i32,
     /// Facts.
@@ -310,6 +312,7 @@ impl Command {
     /// Defaults for `..Command::BLANK`.
     pub const BLANK: Command = Command {
         name: "",
+        container: "",
         arity: 1,
         flags: Flags::NONE,
         extra_categories: Categories::NONE,

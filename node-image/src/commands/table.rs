@@ -49,6 +49,11 @@ pub fn find(name: &[u8]) -> Option<&'static Command> {
     SORTED.get(at).copied()
 }
 
+/// The container's name (empty for a command that is no subcommand) and the command's own.
+pub fn full_name(command: &Command) -> (&'static str, &'static str) {
+    (command.container, command.name)
+}
+
 /// The subcommand of that name, in any case.
 pub fn find_subcommand(container: &'static Command, name: &[u8]) -> Option<&'static Command> {
     container.subcommands.iter().find(|sub| sub.name.as_bytes().eq_ignore_ascii_case(name))

@@ -1,0 +1,231 @@
+//! One turn of a core: what came in, what is due, what goes out.
+//!
+//!   wait -> mailbox -> sockets -> clients that may go on -> what is due -> end of turn -> replies
+//!
+//! The end of a turn is where everybody who reads the effect log has a look (file, replicas,
+//! migrations), before any reply of the turn leaves; so one write and one fsync serve all clients
+//! of the turn. Sockets are edge-triggered: who stops reading before the socket is empty is put on
+//! a list and read again in the next turn.
+//!
+//! Tokens: 0 the mailbox, 1.. listeners, [`REPLICATION_TOKENS`] and [`MIGRATION_TOKENS`] belong to
+//! those modules, clients begin at [`CLIENT_TOKENS`] with their place in the slab. Not known here:
+//! what requests say.
+
+mod accept;
+mod cron;
+mod socket;
+
+use std::ops::Range;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+pub use accept::{ListenError, listen};
+use mio::net::TcpListener;
+use mio::{Events, Poll, Token};
+
+use crate::clients::ClientId;
+use crate::clock::unix_ms;
+use crate::core::Core;
+use crate::execute;
+use crate::messages::ToCore;
+use crate::{aof, bus, disk, migration, replication, shutdown};
+
+/// Token of the mailbox's waker.
+pub const MAILBOX: Token = Token(0);
+/// Tokens of listeners.
+const LISTENERS: Range<usize> = 1..0x100;
+/// Tokens that [`crate::replication`] may use; their events go to `replication::on_ready`.
+pub const REPLICATION_TOKENS: Range<usize> = 0x100..0x200;
+/// Tokens that [`crate::migration`] may use; their events go to `migration::on_ready`.
+pub const MIGRATION_TOKENS: Range<usize> = 0x200..0x1000;
+/// The first client's token.
+const CLIENT_TOKENS: usize = 0x1000;
+
+/// Bytes that one read asks for.
+const READ_BYTES: usize = 64 * 1024;
+
+/// The loop around a core.
+pub struct EventLoop {
+    poll: Poll,
+    events: Events,
+    mailbox: Receiver<ToCore>,
+    listeners: Vec<TcpListener>,
+    scratch: Box<[u8]>,
+    to_read: Vec<ClientId>,
+    /// Listeners that had more connections than one turn takes.
+    to_accept: bool,
+    next_tick_ms: i64,
+    ticks: u64,
+}
+
+impl EventLoop {
+    /// A loop without listeners.
+    pub fn new(poll: Poll, mailbox: Receiver<ToCore>) -> Self {
+        EventLoop {
+            poll,
+            events: Events::with_capacity(1024),
+            mailbox,
+            listeners: Vec::new(),
+            scratch: vec![0; READ_BYTES].into_boxed_slice(),
+            to_read: Vec::new(),
+            to_accept: false,
+            next_tick_ms: 0,
+            ticks: 0,
+        }
+    }
+
+    /// Runs until the node is to end; gives the exit code.
+    pub fn run(&mut self, core: &mut Core) -> u8 {
+        loop {
+            self.turn(core, None);
+            if let Some(code) = core.exit_code {
+                self.last_words(core);
+                return code;
+            }
+        }
+    }
+
+    /// One turn. Waits for events at most as long as nothing is due, and at most `wait_ms`.
+    pub fn turn(&mut self, core: &mut Core, wait_ms: Option<u64>) {
+        let wait = self.may_wait(core, wait_ms);
+        if let Err(error) = self.poll.poll(&mut self.events, Some(wait))
+            && error.kind() != std::io::ErrorKind::Interrupted
+        {
+            tracing::warn!("failed to wait for events: {error}");
+        }
+        core.now_ms = unix_ms() as i64;
+        core.shared.stats.core_tick_ms.set(core.now_ms);
+        self.read_mailbox(core);
+        self.serve_sockets(core);
+        self.resume_clients(core);
+        execute::expire_blocked(core);
+        if core.now_ms >= self.next_tick_ms {
+            self.tick(core);
+        }
+        self.end_turn(core);
+    }
+
+    fn may_wait(&self, core: &Core, wait_ms: Option<u64>) -> Duration {
+        let busy = !self.to_read.is_empty()
+            || self.to_accept
+            || !core.to_resume.is_empty()
+            || !core.to_flush.is_empty()
+            || !core.to_close.is_empty()
+            || aof::wants_turn(core)
+            || replication::wants_turn(core)
+            || migration::wants_turn(core);
+        if busy {
+            return Duration::ZERO;
+        }
+        let now_ms = unix_ms() as i64;
+        let due_ms = core.blocked.next_deadline_ms().unwrap_or(i64::MAX).min(self.next_tick_ms);
+        let left = u64::try_from(due_ms.saturating_sub(now_ms)).unwrap_or(0);
+        Duration::from_millis(left.min(wait_ms.unwrap_or(u64::MAX)).min(1000))
+    }
+
+    fn read_mailbox(&mut self, core: &mut Core) {
+        while let Ok(message) = self.mailbox.try_recv() {
+            match message {
+                ToCore::Bus(message) => bus::on_message(core, message),
+                ToCore::Disk(message) => disk::on_message(core, message),
+                ToCore::Answer { token, reply } => core.answer(token, |out| match reply {
+                    Ok(write) => write(out),
+                    Err(error) => out.error(error.as_str()),
+                }),
+                ToCore::Signal => shutdown::on_signal(core),
+            }
+            core.end_unit();
+        }
+    }
+
+    fn serve_sockets(&mut self, core: &mut Core) {
+        let ready: Vec<(Token, bool, bool)> = self
+            .events
+            .iter()
+            .map(|e| {
+                let readable = e.is_readable() || e.is_read_closed() || e.is_error();
+                (e.token(), readable, e.is_writable())
+            })
+            .collect();
+        self.events.clear();
+        for id in std::mem::take(&mut self.to_read) {
+            self.read_client(core, id);
+        }
+        if std::mem::take(&mut self.to_accept) {
+            self.accept_all(core);
+        }
+        for (token, readable, writable) in ready {
+            match token.0 {
+                0 => {}
+                at if LISTENERS.contains(&at) => self.accept_all(core),
+                at if REPLICATION_TOKENS.contains(&at) => {
+                    replication::on_ready(core, token, readable, writable);
+                    core.end_unit();
+                }
+                at if MIGRATION_TOKENS.contains(&at) => {
+                    migration::on_ready(core, token, readable, writable);
+                    core.end_unit();
+                }
+                at => {
+                    let place = at - CLIENT_TOKENS.min(at);
+                    let Some(id) = core.clients.at(place) else { continue };
+                    if writable {
+                        core.want_flush(id);
+                    }
+                    if readable {
+                        self.read_client(core, id);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Clients whose requests waited for something that has come.
+    fn resume_clients(&mut self, core: &mut Core) {
+        self.resume_paused(core);
+        for id in std::mem::take(&mut core.to_resume) {
+            if execute::run_input(core, id) {
+                core.to_resume.push(id);
+            }
+        }
+    }
+
+    fn resume_paused(&mut self, core: &mut Core) {
+        if core.pauses.stops(core.now_ms).is_some() {
+            return;
+        }
+        let waiting: Vec<ClientId> =
+            core.clients.iter_mut().filter(|c| c.paused).map(|c| c.id).collect();
+        for id in waiting {
+            if let Some(client) = core.clients.get_mut(id) {
+                client.paused = false;
+            }
+            core.to_resume.push(id);
+        }
+    }
+
+    fn end_turn(&mut self, core: &mut Core) {
+        execute::serve_touched(core);
+        core.end_unit();
+        migration::on_turn(core);
+        shutdown::on_turn(core);
+        core.end_unit();
+        aof::on_turn(core);
+        replication::on_turn(core);
+        core.log.end_turn();
+        for id in std::mem::take(&mut core.to_flush) {
+            self.flush_client(core, id);
+        }
+        for id in std::mem::take(&mut core.to_close) {
+            self.drop_client(core, id);
+        }
+    }
+
+    /// Before the process ends, replies that may leave do so.
+    fn last_words(&mut self, core: &mut Core) {
+        let waiting: Vec<ClientId> = core.clients.iter().map(|client| client.id).collect();
+        for id in waiting {
+            self.flush_client(core, id);
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! From a request to a reply.
+//!
+//! What is checked, in this order, before a handler runs: the command exists, the number of
+//! arguments, authentication, the keys' slot is served here, memory, what replication and the
+//! disk allow, the transaction that is being put together, pauses. The order is part of the
+//! contract: which of two errors a client sees is known to test suites. Not known here: sockets,
+//! and what commands do.
+
+mod checks;
+mod unblock;
+
+use std::time::Instant;
+
+use holdfast_wire::resp::ReplyBuf;
+use holdfast_wire::resp::request::{Limits, Step};
+use holdfast_wire::slot::Slot;
+
+use crate::clients::{Blocked, ClientId, ReplyMode};
+use crate::commands::{
+    AnswerToken, Command, CommandError, Ctx, Flags, Origin, Outcome, TimeoutReply, table,
+};
+use crate::config::Name;
+use crate::core::Core;
+
+pub(crate) use unblock::forget;
+pub use unblock::{expire_blocked, serve_touched, unblock};
+
+/// Requests of one client that are run in one go, before others have their turn.
+const BATCH_MAX: usize = 1000;
+
+/// Bytes of replies after which a client's batch ends, so that they can leave first.
+const BATCH_REPLY_BYTES_MAX: usize = 1024 * 1024;
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ran {
+    /// It was run or refused.
+    Yes,
+    /// It must wait until a pause is over; it has not been touched.
+    Paused,
+}
+
+/// Runs the requests that a client has sent, until one must wait. Gives true when more whole
+/// requests may be left.
+pub fn run_input(core: &mut Core, id: ClientId) -> bool {
+    let Some(client) = core.clients.get_mut(id) else { return false };
+    if client.is_waiting() || client.close_after_reply || client.close_now {
+        return false;
+    }
+    let input = std::mem::take(&mut client.input);
+    let mut parser = std::mem::take(&mut client.parser);
+    let mut at = client.input_start;
+    let mut reply = open_reply(core, id);
+    core.executing = Some(id);
+    let mut more = false;
+    for count in 0.. {
+        if count == BATCH_MAX || reply.len() > BATCH_REPLY_BYTES_MAX {
+            more = true;
+            break;
+        }
+        let limits = limits_of(core, id);
+        let ran = match parser.next(&input, at, &limits) {
+            Ok(Step::Incomplete) => break,
+            Ok(Step::Request { end }) => {
+                let ran = run_ranges(core, id, &input, parser.args(), &mut reply);
+                at = if ran == Ran::Paused { at } else { end };
+                ran
+            }
+            Ok(Step::Inline { words, end }) => {
+                let args: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+                let ran = run_request(core, id, &args, &mut reply);
+                at = if ran == Ran::Paused { at } else { end };
+                ran
+            }
+            Err(error) => {
+                tracing::debug!("a client sent what is no request: {error}");
+                reply.error(&format!("ERR {error}"));
+                core.shared.stats.error_replies.add(1);
+                core.observed.error("ERR");
+                core.close_after_reply(id);
+                Ran::Yes
+            }
+        };
+        if !core.pushed_to_executing.is_empty() {
+            reply.raw(&std::mem::take(&mut core.pushed_to_executing));
+        }
+        let Some(client) = core.clients.get_mut(id) else { break };
+        if ran == Ran::Paused {
+            client.paused = true;
+        }
+        if client.is_waiting() || client.close_after_reply || client.close_now {
+            break;
+        }
+    }
+    core.executing = None;
+    close_reply(core, id, reply);
+    if let Some(client) = core.clients.get_mut(id) {
+        client.input = input;
+        client.input_start = at;
+        client.parser = parser;
+        compact(&mut client.input, &mut client.input_start);
+    }
+    more
+}
+
+/// Bytes that are understood make room once nothing stands behind them, or once they are many.
+fn compact(input: &mut Vec<u8>, start: &mut usize) {
+    const KEPT_BYTES_MAX: usize = 64 * 1024;
+    if *start == input.len() {
+        input.clear();
+        *start = 0;
+        if input.capacity() > KEPT_BYTES_MAX {
+            *input = Vec::new();
+        }
+    } else if *start > KEPT_BYTES_MAX {
+        input.drain(..*start);
+        *start = 0;
+    }
+}
+
+fn limits_of(core: &Core, id: ClientId) -> Limits {
+    match core.clients.get(id) {
+        Some(client) if client.authenticated => {
+            Limits::authenticated(core.config.size(Name::ProtoMaxBulkLen))
+        }
+        _ => Limits::UNAUTHENTICATED,
+    }
+}
+
+fn open_reply(core: &mut Core, id: ClientId) -> ReplyBuf {
+    let after = core.reply_after();
+    match core.clients.get_mut(id) {
+        Some(client) => ReplyBuf::from_bytes(client.output.take_open(after), client.protocol),
+        None => ReplyBuf::default(),
+    }
+}
+
+fn close_reply(core: &mut Core, id: ClientId, reply: ReplyBuf) {
+    let after = core.reply_after();
+    if let Some(client) = core.clients.get_mut(id) {
+        client.output.put_open(reply.into_bytes(), after);
+        core.want_flush(id);
+    }
+}
+
+fn run_ranges(
+    core: &mut Core,
+    id: ClientId,
+    input: &[u8],
+    ranges: &[std::ops::Range<usize>],
+    reply: &mut ReplyBuf,
+) -> Ran {
+    // Most requests have few arguments: those need no allocation.
+    const FEW: usize = 8;
+    let arg = |range: &std::ops::Range<usize>| input.get(range.clone()).unwrap_or_default();
+    if ranges.len() <= FEW {
+        let mut few: [&[u8]; FEW] = [&[]; FEW];
+        for (place, range) in few.iter_mut().zip(ranges) {
+            *place = arg(range);
+        }
+        run_request(core, id, few.get(..ranges.len()).unwrap_or_default(), reply)
+    } else {
+        let all: Vec<&[u8]> = ranges.iter().map(arg).collect();
+        run_request(core, id, &all, reply)
+    }
+}
+
+/// Runs or refuses one request of a client.
+fn run_request(core: &mut Core, id: ClientId, args: &[&[u8]], reply: &mut ReplyBuf) -> Ran {
+    if args.is_empty() {
+        return Ran::Yes;
+    }
+    let now_ms = core.now_ms;
+    let mark = reply.mark();
+    let silent = match core.clients.get_mut(id) {
+        Some(client) => {
+            client.active_ms = now_ms;
+            let silent = client.reply_mode != ReplyMode::On;
+            if client.reply_mode == ReplyMode::SkipNext {
+                client.reply_mode = ReplyMode::On;
+            }
+            silent
+        }
+        None => return Ran::Yes,
+    };
+    let asking = core.clients.get_mut(id).is_some_and(|c| std::mem::take(&mut c.asking));
+    match checks::admit(core, id, args, asking) {
+        checks::Admitted::Run { command, slot } => {
+            if let Some(client) = core.clients.get_mut(id) {
+                client.last_command = Some(command);
+            }
+            core.current_slot = slot;
+            run_and_finish(core, id, command, args, reply);
+        }
+        checks::Admitted::Queue { command } => {
+            queue(core, id, command, args);
+            reply.simple("QUEUED");
+        }
+        checks::Admitted::Refused { command, error } => {
+            refuse(core, id, command, &error, reply);
+        }
+        checks::Admitted::Paused => {
+            if let Some(client) = core.clients.get_mut(id) {
+                client.asking = asking;
+            }
+            return Ran::Paused;
+        }
+    }
+    let still_silent = core.clients.get(id).is_some_and(|c| c.reply_mode != ReplyMode::On);
+    if silent && (still_silent || reply.since(mark) != b"+OK\r\n") {
+        reply.truncate(mark);
+    } else if still_silent {
+        // CLIENT REPLY OFF and SKIP themselves are not answered.
+        reply.truncate(mark);
+    }
+    Ran::Yes
+}
+
+fn queue(core: &mut Core, id: ClientId, command: &'static Command, args: &[&[u8]]) {
+    let owned = args.iter().map(|arg| arg.to_vec()).collect();
+    if let Some(multi) = core.clients.get_mut(id).and_then(|client| client.multi.as_mut()) {
+        multi.writes |= command.is_write();
+        multi.queued.push((command, owned));
+    }
+}
+
+fn refuse(
+    core: &mut Core,
+    id: ClientId,
+    command: Option<&'static Command>,
+    error: &CommandError,
+    reply: &mut ReplyBuf,
+) {
+    reply.error(error.as_str());
+    core.shared.stats.error_replies.add(1);
+    core.observed.error(error.as_str());
+    if let Some(command) = command {
+        let (container, name) = table::full_name(command);
+        core.observed.of(container, name).rejected += 1;
+    }
+    let is_exec = command.is_some_and(|command| command.name == "exec");
+    if is_exec {
+        crate::commands::transaction::discard(core, id);
+    } else if let Some(multi) = core.clients.get_mut(id).and_then(|c| c.multi.as_mut()) {
+        multi.aborted = true;
+    }
+}
+
+/// Runs a command as a unit of work of its own and does what its outcome asks for.
+fn run_and_finish(
+    core: &mut Core,
+    id: ClientId,
+    command: &'static Command,
+    args: &[&[u8]],
+    reply: &mut ReplyBuf,
+) {
+    let db = core.clients.get(id).map_or(0, |client| client.db);
+    let call = Call { id, db, command, origin: Origin::Client, in_exec: false };
+    match run(core, call, args, reply) {
+        Outcome::Done => {}
+        Outcome::Promised(token) => place_promise(core, id, token, reply),
+        Outcome::Block(block) => {
+            let args = args.iter().map(|arg| arg.to_vec()).collect();
+            core.blocked.add(id, db, &block.keys, block.deadline_ms);
+            if let Some(client) = core.clients.get_mut(id) {
+                client.blocked = Some(Box::new(Blocked { block, db, command, args }));
+            }
+        }
+    }
+    core.end_unit();
+    unblock::serve_touched_within(core, id, reply);
+}
+
+/// A command about to run.
+#[derive(Clone, Copy)]
+pub struct Call {
+    /// Whose.
+    pub id: ClientId,
+    /// In which database.
+    pub db: usize,
+    /// Which.
+    pub command: &'static Command,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Inside EXEC.
+    pub in_exec: bool,
+}
+
+/// Runs a handler: counts, measures, writes the error if there is one.
+pub fn run(core: &mut Core, call: Call, args: &[&[u8]], reply: &mut ReplyBuf) -> Outcome {
+    let started = Instant::now();
+    let mark = reply.mark();
+    let Call { id, db, command, origin, in_exec } = call;
+    let now_ms = core.now_ms;
+    let result = (command.handler)(
+        &mut Ctx { core, reply, client: id, db, now_ms, command, args, origin, in_exec },
+        args,
+    );
+    core.collect_expired();
+    let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    core.shared.stats.commands.add(1);
+    let (container, name) = table::full_name(command);
+    let count = core.observed.of(container, name);
+    count.calls += 1;
+    count.micros += micros;
+    let outcome = match result {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            count.failed += 1;
+            reply.truncate(mark);
+            reply.error(error.as_str());
+            core.shared.stats.error_replies.add(1);
+            core.observed.error(error.as_str());
+            Outcome::Done
+        }
+    };
+    if core.latency.is_slow(micros) && !command.flags.has(Flags::SKIP_SLOWLOG) {
+        let (address, name) = match core.clients.get(id) {
+            Some(client) => (client.address.clone(), client.name.clone()),
+            None => (String::new(), Vec::new()),
+        };
+        core.latency.add(now_ms / 1000, micros, args, &address, &name);
+    }
+    outcome
+}
+
+/// Keeps a place in the client's output for a reply that comes later.
+pub fn place_promise(core: &mut Core, id: ClientId, token: AnswerToken, reply: &mut ReplyBuf) {
+    let after = core.reply_after();
+    let Some(client) = core.clients.get_mut(id) else { return };
+    let so_far = std::mem::replace(reply, ReplyBuf::new(client.protocol)).into_bytes();
+    client.output.put_open(so_far, after);
+    client.output.promise(token);
+    client.promised += 1;
+}
+
+/// What a blocked command gets where it must not wait, or when its time is over.
+pub fn write_timeout_reply(kind: TimeoutReply, reply: &mut ReplyBuf) {
+    match kind {
+        TimeoutReply::Null => reply.null(),
+        TimeoutReply::NullArray => reply.null_array(),
+    }
+}
+
+/// Runs a request of a stream (see [`Core::apply_replicated`]). Gives the slot of its keys.
+pub(crate) fn replay(core: &mut Core, id: ClientId, origin: Origin, args: &[&[u8]]) -> Option<Slot> {
+    match replay_with(core, id, origin, args) {
+        Ok(slot) => slot,
+        Err(error) => {
+            let name = String::from_utf8_lossy(args.first().unwrap_or(&&b""[..])).into_owned();
+            tracing::warn!(
+                "== CRITICAL == This replica is sending an error to its master: '{}' after \
+                 processing the command '{name}'",
+                error.as_str()
+            );
+            None
+        }
+    }
+}
+
+/// Runs a request of the append-only file; an error means that the file holds what this node
+/// cannot run.
+pub(crate) fn replay_checked(
+    core: &mut Core,
+    id: ClientId,
+    args: &[&[u8]],
+) -> Result<(), CommandError> {
+    replay_with(core, id, Origin::Load, args).map(|_| ())
+}
+
+fn replay_with(
+    core: &mut Core,
+    id: ClientId,
+    origin: Origin,
+    args: &[&[u8]],
+) -> Result<Option<Slot>, CommandError> {
+    let command = checks::find(args)?;
+    let slot = if core.is_cluster() { checks::first_slot(command, args) } else { None };
+    let in_multi = core.clients.get(id).is_some_and(|client| client.multi.is_some());
+    if in_multi && !checks::ends_queueing(command) {
+        queue(core, id, command, args);
+        return Ok(slot);
+    }
+    let db = core.clients.get(id).map_or(0, |client| client.db);
+    let mut reply = ReplyBuf::default();
+    core.current_slot = slot;
+    run(core, Call { id, db, command, origin, in_exec: false }, args, &mut reply);
+    core.end_unit();
+    match reply.as_bytes() {
+        [b'-', text @ ..] => {
+            let text = String::from_utf8_lossy(text);
+            Err(CommandError::text(text.trim_end()))
+        }
+        _ => Ok(slot),
+    }
+}
