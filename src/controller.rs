@@ -159,7 +159,7 @@ async fn lead(
     let world = Arc::new(World {
         client: client.clone(),
         shelves,
-        links: Arc::new(Links::default()),
+        links: Arc::new(Links::new(wake.clone())),
         leadership: Arc::clone(leadership),
         defaults: options.defaults.clone(),
         node_access: options.node_access,

@@ -4,7 +4,8 @@
 //! cluster costs one request and one reply a node. Every exchange has a hard deadline: an address
 //! where nobody answers costs one second and never more. Before a command that changes
 //! something goes the operator's fencing token; a node refuses the commands of
-//! an operator whose token is lower than one it has seen.
+//! an operator whose token is lower than one it has seen. A connection that breaks wakes its
+//! cluster: a process that dies is noticed when its sockets close, long before the kubelet tells.
 //! Not known here: what the commands mean, and whether they should be sent.
 
 use std::collections::HashMap;
@@ -13,10 +14,11 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, IntoConnectionInfo, ProtocolVersion,
-    RedisConnectionInfo, Value,
-};
+use redis::{AsyncConnectionConfig, Cmd, ProtocolVersion, RedisConnectionInfo, Value};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::observe::watch::ClusterKey;
 
 /// Longest time that one exchange with a node takes, connecting included.
 pub const DEADLINE: Duration = Duration::from_secs(1);
@@ -27,9 +29,14 @@ const CONTROL_USER: &str = "holdfast";
 /// A connection that nobody has used for this long belongs to a pod that is gone.
 const IDLE_MAX: Duration = Duration::from_secs(180);
 
+/// A connection that was younger than this when it broke is no news: the node refuses us.
+const NEWS_AGE_MIN: Duration = Duration::from_secs(1);
+
 /// Where a node's control port is, and which incarnation is meant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Endpoint {
+    /// Cluster of the pod.
+    pub cluster: ClusterKey,
     /// Uid of the pod.
     pub pod_uid: String,
     /// Address of the pod.
@@ -93,12 +100,17 @@ struct Link {
 }
 
 /// All connections of this operator.
-#[derive(Default)]
 pub struct Links {
     open: Mutex<HashMap<Endpoint, Link>>,
+    broken: UnboundedSender<ClusterKey>,
 }
 
 impl Links {
+    /// No connections yet. The cluster of a connection that breaks is sent to `broken`.
+    pub fn new(broken: UnboundedSender<ClusterKey>) -> Self {
+        Self { open: Mutex::new(HashMap::new()), broken }
+    }
+
     /// Sends a command that changes nothing, and gives the reply.
     pub async fn ask(&self, at: &Endpoint, password: &str, cmd: &Cmd) -> Result<Value, LinkError> {
         let ask = async {
@@ -188,16 +200,20 @@ impl Links {
             .set_password(password)
             .set_protocol(ProtocolVersion::RESP2)
             .set_skip_set_lib_name();
-        let to = ConnectionAddr::Tcp(at.address.to_string(), at.port)
-            .into_connection_info()
-            .map_err(broken)?
-            .set_redis_settings(user);
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(DEADLINE))
-            .set_response_timeout(Some(DEADLINE));
-        let client = Client::open(to).map_err(broken)?;
-        let connection =
-            client.get_multiplexed_async_connection_with_config(&config).await.map_err(broken)?;
+        let config = AsyncConnectionConfig::new().set_response_timeout(Some(DEADLINE));
+        let stream = TcpStream::connect(address).await.map_err(|e| broken(e.into()))?;
+        stream.set_nodelay(true).map_err(|e| broken(e.into()))?;
+        let (connection, driver) =
+            MultiplexedConnection::new_with_config(&user, stream, config).await.map_err(broken)?;
+        let (cluster, news) = (at.cluster.clone(), self.broken.clone());
+        let made = Instant::now();
+        tokio::spawn(async move {
+            driver.await;
+            if made.elapsed() >= NEWS_AGE_MIN {
+                // Nobody listens only when the operator ends.
+                let _ = news.send(cluster);
+            }
+        });
         let now = Instant::now();
         let mut open = self.lock();
         open.retain(|_, link| now.duration_since(link.used) < IDLE_MAX);

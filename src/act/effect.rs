@@ -19,6 +19,15 @@ pub enum Effect {
     Apply(Box<Object>),
     /// Creation of a Secret with a fresh password, if there is none of that name.
     CreateSecret(SecretPurpose),
+    /// The label with the role of a pod's node.
+    Label {
+        /// Name of the pod.
+        pod: String,
+        /// Its uid.
+        uid: String,
+        /// The role.
+        role: &'static str,
+    },
     /// Deletion of the object with this uid, and of no other.
     Delete {
         /// What it is.
@@ -94,6 +103,7 @@ impl Effect {
         match self {
             Self::Apply(_) => "Apply",
             Self::CreateSecret(_) => "CreateSecret",
+            Self::Label { .. } => "Label",
             Self::Delete { .. } => "Delete",
             Self::Finalizers(_) => "Finalizers",
             Self::Status(_) => "Status",
@@ -115,6 +125,7 @@ impl Effect {
         match self {
             Self::Apply(object) => format!("apply {} {}", object.kind.as_str(), object.name),
             Self::CreateSecret(purpose) => format!("create the Secret for {purpose:?}"),
+            Self::Label { pod, role, .. } => format!("label Pod {pod} as {role}"),
             Self::Delete { what, name, .. } => format!("delete {} {name}", what.kind()),
             Self::Finalizers(names) => format!("set the finalizers to {names:?}"),
             Self::Status(_) => "write the status".to_owned(),
@@ -144,6 +155,9 @@ pub fn in_words(step: &Step, object: &Arc<RedisCluster>) -> Vec<Effect> {
         Step::CreateSecret(purpose) => vec![Effect::CreateSecret(*purpose)],
         Step::DeleteObject { kind, name, uid } => vec![delete(Deleted::Rendered(*kind), name, uid)],
         Step::DeletePod { name, uid, .. } => vec![delete(Deleted::Pod, name, uid)],
+        Step::LabelRole { pod, uid, role } => {
+            vec![Effect::Label { pod: pod.clone(), uid: uid.clone(), role }]
+        }
         Step::DeleteStatefulSet { name, uid } => {
             vec![delete(Deleted::Rendered(Kind::StatefulSet), name, uid)]
         }
@@ -196,6 +210,7 @@ fn orders(step: &Step) -> Vec<Effect> {
         | Step::CreateSecret(_)
         | Step::DeleteObject { .. }
         | Step::DeletePod { .. }
+        | Step::LabelRole { .. }
         | Step::DeleteStatefulSet { .. }
         | Step::DeleteVolume { .. } => Vec::new(),
     }

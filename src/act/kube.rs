@@ -15,13 +15,13 @@ use ::kube::api::{
 use ::kube::core::GroupVersion;
 use ::kube::runtime::events::{Event, EventType};
 use ::kube::{Api, Resource, ResourceExt};
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::effect::Deleted;
 use super::{ActError, Effect};
-use crate::api::{FIELD_MANAGER, RedisCluster};
+use crate::api::{FIELD_MANAGER, LABEL_ROLE, RedisCluster};
 use crate::observe::Seen;
 use crate::observe::watch::{ClusterKey, Shelf};
 use crate::report::EventNote;
@@ -59,6 +59,17 @@ pub(super) async fn perform(world: &World, seen: &Seen, effect: &Effect) -> Resu
             let written =
                 apply(world, &key, &resource, &key.name, &manifest, Some("status"), &what).await?;
             put(&world.shelves.clusters, &key, written);
+            Ok(())
+        }
+        Effect::Label { pod, uid, role } => {
+            let manifest = serde_json::json!({
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": { "name": pod, "uid": uid, "labels": { LABEL_ROLE: role } },
+            });
+            let resource = ApiResource::erase::<Pod>(&());
+            let labelled = apply(world, &key, &resource, pod, &manifest, None, &what).await?;
+            put(&world.shelves.pods, &key, labelled);
             Ok(())
         }
         Effect::CreateSecret(purpose) => create_secret(world, seen, &key, *purpose, &what).await,

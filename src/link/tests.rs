@@ -18,8 +18,21 @@ async fn node(
             tokio::spawn(converse(stream, replies.clone(), std::sync::Arc::clone(&told)));
         }
     });
-    let at = Endpoint { pod_uid: "p".into(), address: socket.ip(), port: socket.port() };
+    let at = Endpoint {
+        cluster: cluster(),
+        pod_uid: "p".into(),
+        address: socket.ip(),
+        port: socket.port(),
+    };
     (at, heard)
+}
+
+fn cluster() -> ClusterKey {
+    ClusterKey { namespace: "db".into(), name: "cache".into() }
+}
+
+fn links() -> Links {
+    Links::new(tokio::sync::mpsc::unbounded_channel().0)
 }
 
 async fn converse(
@@ -36,6 +49,11 @@ async fn converse(
             told.lock().unwrap().push(words.clone());
             let reply = replies(&words);
             if reply == "close" {
+                return;
+            }
+            if reply == "later" {
+                stream.write_all(b"+OK\r\n").await.unwrap();
+                tokio::time::sleep(NEWS_AGE_MIN + NEWS_AGE_MIN / 2).await;
                 return;
             }
             if reply != "silence" {
@@ -75,7 +93,7 @@ fn command(words: &str) -> Cmd {
 #[tokio::test]
 async fn an_order_comes_after_the_token_and_after_the_node_has_said_who_it_is() {
     let (at, heard) = node(good).await;
-    let links = Links::default();
+    let links = links();
     links.order(&at, "secret", 7, NODE, &command("CLUSTER BUMPEPOCH")).await.unwrap();
     let heard = heard.lock().unwrap().clone();
     let expected =
@@ -88,7 +106,7 @@ async fn nothing_is_ordered_from_another_node_than_the_one_that_was_meant() {
     let (at, heard) = node(good).await;
     let other = "b".repeat(40);
     let order = command("CLUSTER BUMPEPOCH");
-    let error = Links::default().order(&at, "s", 7, &other, &order).await.unwrap_err();
+    let error = links().order(&at, "s", 7, &other, &order).await.unwrap_err();
     assert!(matches!(error, LinkError::OtherNode { .. }), "{error}");
     assert!(!heard.lock().unwrap().contains(&"CLUSTER BUMPEPOCH".to_owned()));
 }
@@ -101,7 +119,7 @@ async fn nothing_is_ordered_once_a_later_operator_was_seen() {
     };
     let (at, heard) = node(fenced).await;
     let order = command("CLUSTER BUMPEPOCH");
-    let error = Links::default().order(&at, "s", 7, NODE, &order).await.unwrap_err();
+    let error = links().order(&at, "s", 7, NODE, &order).await.unwrap_err();
     assert!(matches!(error, LinkError::Fenced { .. }), "{error}");
     assert!(!heard.lock().unwrap().contains(&"CLUSTER BUMPEPOCH".to_owned()));
 }
@@ -113,7 +131,7 @@ async fn a_connection_is_kept_and_made_anew_when_it_broke() {
         _ => good(words),
     })
     .await;
-    let links = Links::default();
+    let links = links();
     links.ask(&at, "s", &command("PING")).await.unwrap();
     links.ask(&at, "s", &command("PING")).await.unwrap();
     assert_eq!(heard.lock().unwrap().len(), 3);
@@ -130,7 +148,7 @@ async fn a_node_that_never_answers_costs_its_second_and_no_more() {
         _ => good(words),
     })
     .await;
-    let links = Links::default();
+    let links = links();
     let ping = command("PING");
     let ask = tokio::time::timeout(20 * DEADLINE, links.ask(&at, "s", &ping));
     let error = ask.await.expect("the deadline of the exchange").unwrap_err();
@@ -144,8 +162,22 @@ async fn the_node_s_own_words_reach_the_error_and_the_password_does_not() {
         _ => good(words),
     })
     .await;
-    let links = Links::default();
+    let links = links();
     let error = links.ask(&at, "hush", &command("CLUSTER FORGET x")).await.unwrap_err().to_string();
     assert!(error.contains("CLUSTER FORGET") && error.contains("Unknown node x"), "{error}");
     assert!(!error.contains("hush"));
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_while_nobody_asks_wakes_its_cluster() {
+    let (at, _) = node(|words| match words {
+        "HANGUP" => "later".to_owned(),
+        _ => good(words),
+    })
+    .await;
+    let (broken, mut news) = tokio::sync::mpsc::unbounded_channel();
+    let links = Links::new(broken);
+    links.ask(&at, "s", &command("HANGUP")).await.unwrap();
+    let woken = tokio::time::timeout(20 * DEADLINE, news.recv()).await;
+    assert_eq!(woken.expect("news of the broken connection"), Some(cluster()));
 }

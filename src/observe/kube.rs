@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use super::watch::{ClusterKey, Shelves};
 use super::{Memory, ObserveError};
-use crate::api::{ANNOTATION_APPLIED, LABEL_REVISION, LABEL_SHARD};
+use crate::api::{ANNOTATION_APPLIED, LABEL_REVISION, LABEL_ROLE, LABEL_SHARD};
 use crate::observed::{
     ContainerFact, EndedContainer, MachineFact, NodeView, ObjectFact, Observed, PodFact,
     StatefulSetFact, VolumeFact,
@@ -81,6 +81,7 @@ fn pod_fact(pod: &Pod) -> Option<PodFact> {
         ip: status.and_then(|s| s.pod_ip.clone()).unwrap_or_default(),
         machine: pod.spec.as_ref().and_then(|s| s.node_name.clone()).unwrap_or_default(),
         revision: pod.labels().get(LABEL_REVISION).cloned().unwrap_or_default(),
+        role_label: pod.labels().get(LABEL_ROLE).cloned().unwrap_or_default(),
         deleting: pod.metadata.deletion_timestamp.is_some(),
         ready: conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"),
         created_at_ms: pod.metadata.creation_timestamp.as_ref().map_or(0, |t| t.0.as_millisecond()),

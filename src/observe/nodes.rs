@@ -27,9 +27,10 @@ const CONTROL_PORT: u16 = 16380;
 const PATIENCE_WITH_SILENT: Duration = Duration::from_millis(150);
 
 /// Where the control port of a pod is; `None` while the pod has no address.
-pub fn endpoint(pod_uid: &str, ip: &str) -> Option<Endpoint> {
-    let address: IpAddr = ip.parse().ok()?;
-    Some(Endpoint { pod_uid: pod_uid.to_owned(), address, port: CONTROL_PORT })
+pub fn endpoint(cluster: &ClusterKey, pod: &PodFact) -> Option<Endpoint> {
+    let address: IpAddr = pod.ip.parse().ok()?;
+    let (cluster, pod_uid) = (cluster.clone(), pod.uid.clone());
+    Some(Endpoint { cluster, pod_uid, address, port: CONTROL_PORT })
 }
 
 pub(super) async fn ask_all(
@@ -43,7 +44,7 @@ pub(super) async fn ask_all(
         let was_silent = memory.is_silent(&pod.uid);
         let late = memory.late_answers();
         async move {
-            let at = endpoint(&pod.uid, &pod.ip).filter(|_| may_answer(pod))?;
+            let at = endpoint(key, pod).filter(|_| may_answer(pod))?;
             let answer = if was_silent {
                 ask_briefly(world, key, at, password, late).await
             } else {

@@ -18,6 +18,7 @@ fn pod(uid: &str, container: &str, state: Option<NodeState>) -> PodFact {
         ip: "10.0.0.1".into(),
         machine: "node1".into(),
         revision: String::new(),
+        role_label: String::new(),
         deleting: false,
         ready: true,
         created_at_ms: 0,
