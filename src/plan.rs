@@ -24,6 +24,8 @@ mod waiting;
 pub use step::{Address, Danger, FailoverMode, Proof, Step};
 pub use waiting::{Waiting, WaitingFor};
 
+pub(crate) use step::slots_text;
+
 use context::Context;
 
 use crate::observed::Observed;

@@ -83,7 +83,7 @@ fn by_its_pod(pod: &PodFact, heard: &Heard, observed: &Observed) -> Fate {
     let is_departed = observed.departed.iter().any(|departed| departed.uid == pod.uid);
     let container_id =
         pod.incarnation.as_ref().map(|incarnation| incarnation.container_id.as_str());
-    // Without memory, the last container that ended is the one in question only if none runs.
+    // Where no life is bound to a container, the last container that ended is the one in question only if none runs.
     let ended = pod.container.ended.as_ref().filter(|ended| match container_id {
         Some(id) => ended.id == id,
         None => pod.container.running_id.is_empty(),

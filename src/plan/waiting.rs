@@ -88,3 +88,9 @@ impl WaitingFor {
         }
     }
 }
+
+impl std::fmt::Display for Waiting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.about, self.message)
+    }
+}
