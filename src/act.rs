@@ -16,10 +16,12 @@ mod kube;
 mod nodes;
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
+use ::kube::ResourceExt;
 use futures::future::join_all;
 
-use crate::api::RedisClusterStatus;
+use crate::api::{Carried, RedisClusterStatus};
 use crate::link::LinkError;
 use crate::metrics::EffectLabels;
 use crate::observe::Seen;
@@ -74,6 +76,17 @@ pub enum ActError {
     },
 }
 
+/// Shortest time between two statuses that differ only in figures.
+const FIGURES_EVERY: Duration = Duration::from_secs(1);
+
+/// When a cluster's status was last written, and whether there is more to tell.
+#[derive(Debug, Default)]
+pub struct Told {
+    at: Option<Instant>,
+    /// Figures have changed since; the next pass shall come soon.
+    pub pending: bool,
+}
+
 /// Carries out a plan.
 pub async fn act(world: &World, seen: &Seen, plan: &Plan) -> Outcome {
     let mut outcome = Outcome::default();
@@ -120,6 +133,7 @@ pub async fn tell(
     seen: &Seen,
     outcome: &Outcome,
     report: Report,
+    told: &mut Told,
 ) -> Result<(), ActError> {
     let mut status = report.status;
     keep_recorded(&mut status, outcome);
@@ -128,10 +142,33 @@ pub async fn tell(
             tracing::warn!(error = %e, "An event could not be published.");
         }
     }
-    if seen.object.status.as_ref() == Some(&status) {
+    let stands =
+        world.shelves.clusters.get(&seen.key, &seen.key.name).unwrap_or(seen.object.clone());
+    told.pending = !is_worth_telling(stands.status.as_ref(), &status, told.at);
+    if told.pending || stands.status.as_ref() == Some(&status) {
         return Ok(());
     }
+    told.at = Some(Instant::now());
     perform(world, seen, &Effect::Status(Box::new(status))).await
+}
+
+/// Figures that move (lag, keys, bytes, progress) are told once a second; a condition that turns
+/// is told at once. What is as it stands is never told again.
+fn is_worth_telling(
+    stands: Option<&RedisClusterStatus>,
+    status: &RedisClusterStatus,
+    last_at: Option<Instant>,
+) -> bool {
+    let Some(stands) = stands else { return true };
+    let turned = stands.conditions.len() != status.conditions.len()
+        || stands.conditions.iter().zip(&status.conditions).any(|(old, new)| {
+            (&old.type_, &old.status, &old.reason) != (&new.type_, &new.status, &new.reason)
+        });
+    turned
+        || stands == status
+        || stands.phase != status.phase
+        || Carried::from_status(Some(stands)) != Carried::from_status(Some(status))
+        || last_at.is_none_or(|at| at.elapsed() >= FIGURES_EVERY)
 }
 
 /// What was made durable in this pass must not be undone by a report on facts from before it.
@@ -155,10 +192,14 @@ async fn perform(world: &World, seen: &Seen, effect: &Effect) -> Result<(), ActE
     } else {
         Err(ActError::NotLeading)
     };
-    let (namespace, cluster) = (&seen.object.metadata.namespace, &seen.object.metadata.name);
-    match &result {
-        Ok(()) => tracing::info!(?namespace, ?cluster, "Done: {}.", effect.in_prose()),
-        Err(e) => tracing::warn!(?namespace, ?cluster, error = %e, "An effect failed."),
+    let namespace = seen.object.namespace().unwrap_or_default();
+    let cluster = seen.object.name_any();
+    match (&result, effect) {
+        (Ok(()), Effect::Status(_) | Effect::Publish(_)) => {
+            tracing::debug!(namespace, cluster, "Done: {}.", effect.in_prose());
+        }
+        (Ok(()), _) => tracing::info!(namespace, cluster, "Done: {}.", effect.in_prose()),
+        (Err(e), _) => tracing::warn!(namespace, cluster, error = %e, "An effect failed."),
     }
     let labels = EffectLabels {
         effect: effect.name().to_owned(),
@@ -166,4 +207,38 @@ async fn perform(world: &World, seen: &Seen, effect: &Effect) -> Result<(), ActE
     };
     world.metrics.effects.get_or_create(&labels).inc();
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{Operation, SlotCounts};
+
+    fn status(phase: &str, migrating: i32) -> RedisClusterStatus {
+        let slots = SlotCounts { migrating, ..SlotCounts::default() };
+        RedisClusterStatus { phase: phase.into(), slots, ..RedisClusterStatus::default() }
+    }
+
+    #[test]
+    fn figures_wait_for_their_second_and_a_change_of_phase_does_not() {
+        let just_now = Some(Instant::now());
+        let long_ago = Instant::now().checked_sub(2 * FIGURES_EVERY);
+        let stands = status("Scaling", 100);
+        assert!(!is_worth_telling(Some(&stands), &status("Scaling", 90), just_now));
+        assert!(is_worth_telling(Some(&stands), &status("Scaling", 90), long_ago));
+        assert!(is_worth_telling(Some(&stands), &status("Ready", 0), just_now));
+        assert!(is_worth_telling(None, &stands, just_now));
+    }
+
+    #[test]
+    fn what_was_recorded_in_a_pass_outlives_the_report_of_that_pass() {
+        let carried = Carried { cluster_id: Some("id".into()), ..Carried::default() };
+        let done = vec![Step::Record(carried)];
+        let outcome = Outcome { done, ..Outcome::default() };
+        let mut reported = status("Creating", 0);
+        reported.operation = Some(Operation::default());
+        keep_recorded(&mut reported, &outcome);
+        assert_eq!(reported.cluster_id, "id");
+        assert!(reported.operation.is_some());
+    }
 }

@@ -27,6 +27,8 @@ use watch::ClusterKey;
 
 /// What came of a pass.
 pub struct Seen {
+    /// Which cluster.
+    pub key: ClusterKey,
     /// The object, with its wish and its last status.
     pub object: Arc<RedisCluster>,
     /// The facts.
@@ -100,5 +102,5 @@ pub async fn observe(
     let ended = kube::ended_pods(&world.shelves, key);
     memory.digest(&mut observed, ended);
     observed.machines = kube::machines(world, &observed).await;
-    Ok(Some(Seen { object, observed, control_password }))
+    Ok(Some(Seen { key: key.clone(), object, observed, control_password }))
 }

@@ -3,7 +3,7 @@
 //! observe -> validate -> plan -> act -> report. Not known here: what any of them does, and when
 //! the next pass comes (`controller/clusters.rs`).
 
-use crate::act::{self, ActError};
+use crate::act::{self, ActError, Told};
 use crate::controller::LeaseError;
 use crate::observe::watch::ClusterKey;
 use crate::observe::{self, Memory, ObserveError};
@@ -44,6 +44,7 @@ pub async fn reconcile(
     world: &World,
     key: &ClusterKey,
     memory: &mut Memory,
+    told: &mut Told,
 ) -> Result<Pass, ReconcileError> {
     let Some(seen) = observe::observe(world, key, memory).await? else {
         return Ok(Pass { gone: true, ..Pass::default() });
@@ -60,6 +61,6 @@ pub async fn reconcile(
             (reported, Pass { gone: false, silent_nodes: seen.silent_nodes(), plan, outcome })
         }
     };
-    act::tell(world, &seen, &pass.outcome, reported).await?;
+    act::tell(world, &seen, &pass.outcome, reported, told).await?;
     Ok(pass)
 }

@@ -36,16 +36,14 @@ const API_DEADLINE: Duration = Duration::from_secs(5);
 const PASSWORD_BYTES: usize = 24;
 
 pub(super) async fn perform(world: &World, seen: &Seen, effect: &Effect) -> Result<(), ActError> {
-    let namespace = seen.object.namespace().unwrap_or_default();
-    let name = seen.object.name_any();
-    let key = ClusterKey { namespace, name };
+    let key = &seen.key;
     let what = || effect.in_prose();
     match effect {
         Effect::Apply(object) => {
             let resource = resource(object.kind.api_version(), object.kind.as_str());
             let applied =
-                apply(world, &key, &resource, &object.name, &object.manifest, None, &what).await?;
-            shelve(world, &key, object.kind, applied);
+                apply(world, key, &resource, &object.name, &object.manifest, None, &what).await?;
+            shelve(world, key, object.kind, applied);
             Ok(())
         }
         Effect::Status(status) => {
@@ -57,8 +55,8 @@ pub(super) async fn perform(world: &World, seen: &Seen, effect: &Effect) -> Resu
             });
             let resource = ApiResource::erase::<RedisCluster>(&());
             let written =
-                apply(world, &key, &resource, &key.name, &manifest, Some("status"), &what).await?;
-            put(&world.shelves.clusters, &key, written);
+                apply(world, key, &resource, &key.name, &manifest, Some("status"), &what).await?;
+            put(&world.shelves.clusters, key, written);
             Ok(())
         }
         Effect::Label { pod, uid, role } => {
@@ -68,15 +66,15 @@ pub(super) async fn perform(world: &World, seen: &Seen, effect: &Effect) -> Resu
                 "metadata": { "name": pod, "uid": uid, "labels": { LABEL_ROLE: role } },
             });
             let resource = ApiResource::erase::<Pod>(&());
-            let labelled = apply(world, &key, &resource, pod, &manifest, None, &what).await?;
-            put(&world.shelves.pods, &key, labelled);
+            let labelled = apply(world, key, &resource, pod, &manifest, None, &what).await?;
+            put(&world.shelves.pods, key, labelled);
             Ok(())
         }
-        Effect::CreateSecret(purpose) => create_secret(world, seen, &key, *purpose, &what).await,
+        Effect::CreateSecret(purpose) => create_secret(world, seen, key, *purpose, &what).await,
         Effect::Delete { what: kind, name, uid } => {
-            delete(world, &key, *kind, name, uid, &what).await
+            delete(world, key, *kind, name, uid, &what).await
         }
-        Effect::Finalizers(names) => set_finalizers(world, seen, &key, names, &what).await,
+        Effect::Finalizers(names) => set_finalizers(world, seen, key, names, &what).await,
         Effect::Publish(event) => publish(world, seen, event, &what).await,
         Effect::Order(_) => Ok(()),
     }

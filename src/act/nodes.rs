@@ -2,24 +2,17 @@
 //!
 //! Not known here: what a command is good for.
 
-use ::kube::ResourceExt;
-
 use super::effect::Order;
 use super::{ActError, Effect};
 use crate::link::LinkError;
-use crate::observe::watch::ClusterKey;
 use crate::observe::{Seen, endpoint};
 use crate::world::World;
 
 pub(super) async fn order(world: &World, seen: &Seen, order: &Order) -> Result<(), ActError> {
     let what = || Effect::Order(order.clone()).in_prose();
-    let key = ClusterKey {
-        namespace: seen.object.namespace().unwrap_or_default(),
-        name: seen.object.name_any(),
-    };
     // The plan names a pod and a node id; the address must still be that of the pod observed.
     let pod = seen.observed.pods.iter().find(|p| p.name == order.at.pod && p.ip == order.at.ip);
-    let at = pod.and_then(|pod| endpoint(&key, pod));
+    let at = pod.and_then(|pod| endpoint(&seen.key, pod));
     let (Some(at), Some(password)) = (at, &seen.control_password) else {
         return Err(ActError::Unreachable { what: what() });
     };

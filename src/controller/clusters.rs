@@ -18,6 +18,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use crate::act::Told;
 use crate::metrics::{ClusterLabels, ConditionLabels};
 use crate::observe::Memory;
 use crate::observe::watch::ClusterKey;
@@ -72,15 +73,15 @@ pub(super) async fn keep_all(world: &Arc<World>, mut woken: mpsc::UnboundedRecei
 
 /// Looks at one cluster again and again, until there is no such object.
 async fn keep(world: Arc<World>, key: ClusterKey, bell: Arc<Notify>) -> ClusterKey {
-    let mut memory = Memory::default();
+    let (mut memory, mut told) = (Memory::default(), Told::default());
     let mut pace = Pace::default();
     loop {
         let started = Instant::now();
-        let result = reconcile(&world, &key, &mut memory).await;
+        let result = reconcile(&world, &key, &mut memory, &mut told).await;
         count(&world, &key, &result, started.elapsed());
         let wait = match &result {
             Ok(pass) if pass.gone => break,
-            Ok(pass) => pace.after(&pass.plan, memory.is_settling(), started),
+            Ok(pass) => pace.after(&pass.plan, memory.is_settling() || told.pending, started),
             Err(e) => {
                 tracing::warn!(
                     namespace = key.namespace, cluster = key.name, error = %e,
@@ -108,14 +109,14 @@ struct Pace {
 }
 
 impl Pace {
-    fn after(&mut self, plan: &Plan, settling: bool, now: Instant) -> Duration {
+    fn after(&mut self, plan: &Plan, soon: bool, now: Instant) -> Duration {
         self.errors_since = None;
         if self.last.as_ref() != Some(plan) {
             self.last = Some(plan.clone());
             self.unchanged_since = Some(now);
         }
         if plan.steps.is_empty() && plan.waiting_on.is_empty() {
-            return if settling { SOON } else { AT_REST };
+            return if soon { SOON } else { AT_REST };
         }
         let unchanged = self.unchanged_since.map_or(Duration::ZERO, |since| now - since);
         (unchanged / 8).clamp(SOON, LATER)

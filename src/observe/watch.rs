@@ -92,8 +92,8 @@ impl<K> Shelf<K> {
         match event {
             Event::Apply(object) => {
                 let Some(key) = key_of(&object) else { return Vec::new() };
-                keep_newer(held.current.entry(key.clone()).or_default(), object);
-                vec![key]
+                let is_news = keep_newer(held.current.entry(key.clone()).or_default(), object);
+                if is_news { vec![key] } else { Vec::new() }
             }
             Event::Delete(object) => {
                 let Some(key) = key_of(&object) else { return Vec::new() };
@@ -133,17 +133,20 @@ impl<K> Shelf<K> {
     }
 }
 
-/// An event may be older than what we have put here ourselves. Versions of one resource can be
-/// compared as numbers; where they are none, the last word counts.
-fn keep_newer<K: ResourceExt>(by_name: &mut BTreeMap<String, Arc<K>>, object: K) {
+/// An event may be older than what we have put here ourselves, or be the echo of it; then it is no
+/// news, and the answer is false. Versions of one resource can be compared as numbers; where they
+/// are none, the last word counts.
+fn keep_newer<K: ResourceExt>(by_name: &mut BTreeMap<String, Arc<K>>, object: K) -> bool {
     let version = |o: &K| o.resource_version().and_then(|v| v.parse::<u64>().ok());
     let name = object.name_any();
-    let older = by_name.get(&name).is_some_and(|held| {
-        held.uid() == object.uid() && version(held) > version(&object) && version(&object).is_some()
+    let known = by_name.get(&name).is_some_and(|held| {
+        let told = version(&object);
+        held.uid() == object.uid() && told.is_some() && version(held) >= told
     });
-    if !older {
+    if !known {
         by_name.insert(name, Arc::new(object));
     }
+    !known
 }
 
 /// Everything that is watched.
@@ -398,7 +401,9 @@ mod tests {
         };
         let shelf = Shelf::default();
         shelf.put(&key(), versioned("10"));
-        shelf.take_in(Event::Apply(versioned("9")), by_label);
+        assert!(shelf.take_in(Event::Apply(versioned("9")), by_label).is_empty());
+        // The echo of our own write wakes nobody.
+        assert!(shelf.take_in(Event::Apply(versioned("10")), by_label).is_empty());
         assert_eq!(shelf.get(&key(), "a").unwrap().resource_version().unwrap(), "10");
         shelf.take_in(Event::Apply(versioned("11")), by_label);
         assert_eq!(shelf.get(&key(), "a").unwrap().resource_version().unwrap(), "11");
