@@ -42,7 +42,7 @@ use holdfast_wire::resp::ReplyBuf;
 
 use crate::clients::ClientId;
 use crate::core::Core;
-pub use spec::{Categories, Command, Flags, Group, KeySpec};
+pub use spec::{Categories, Command, Flags, Group, KeySpec, KeyUse};
 
 /// A command's code.
 pub type Handler = fn(&mut Ctx<'_>, &[&[u8]]) -> Result<Outcome, CommandError>;
