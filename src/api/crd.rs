@@ -4,7 +4,8 @@
 //! or rule.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, ValidationRule,
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    ValidationRule,
 };
 use kube::CustomResourceExt;
 
@@ -20,12 +21,35 @@ pub fn crd() -> CustomResourceDefinition {
         else {
             continue;
         };
+        tidy(root);
         root.x_kubernetes_validations = validations(Scope::Object);
         if let Some(spec) = root.properties.as_mut().and_then(|fields| fields.get_mut("spec")) {
             spec.x_kubernetes_validations = validations(Scope::Spec);
         }
     }
     crd
+}
+
+/// Says in Kubernetes' words what the derived schema says in others: no unsigned formats, and an
+/// absent field instead of null, which the API server then drops.
+fn tidy(schema: &mut JSONSchemaProps) {
+    schema.nullable = None;
+    schema.format = match schema.format.take().as_deref() {
+        Some("uint8" | "uint16" | "uint32" | "int8" | "int16") => Some("int32".to_owned()),
+        Some("uint" | "uint64" | "int") => Some("int64".to_owned()),
+        other => other.map(str::to_owned),
+    };
+    schema.properties.iter_mut().flat_map(|fields| fields.values_mut()).for_each(tidy);
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        tidy(items);
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
+        // It says what an IntOrString is, to people who asked what an option is.
+        if values.x_kubernetes_int_or_string == Some(true) {
+            values.description = None;
+        }
+        tidy(values);
+    }
 }
 
 fn validations(scope: Scope) -> Option<Vec<ValidationRule>> {

@@ -229,8 +229,8 @@ pub struct Persistence {
     /// `none` or `aof` (append-only file; needs storage). Default `none`.
     #[serde(default)]
     pub mode: PersistenceMode,
-    /// When the append-only file is forced to disk: `always`, `everysec` or `no`. Default
-    /// `everysec`.
+    /// When the append-only file is forced to disk: `always`, `everysec` or `never` (the kernel
+    /// decides; `no` in redis.conf, which YAML would take for false). Default `everysec`.
     #[serde(default)]
     pub fsync: Fsync,
 }
@@ -255,8 +255,8 @@ pub enum Fsync {
     /// Once a second.
     #[default]
     Everysec,
-    /// When the kernel wants to.
-    No,
+    /// When the kernel wants to; `no` in redis.conf.
+    Never,
 }
 
 /// Where the pods may run.
@@ -393,7 +393,9 @@ pub struct ScaleIn {
     pub max_step: u16,
 }
 
-/// What to do with slots when every copy of them is gone.
+/// What to do with slots when every copy of them is gone: `Block` keeps them unassigned until
+/// somebody decides, `ReassignEmpty` hands them out empty. Default: `Block` with storage,
+/// `ReassignEmpty` without.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DataLossPolicy {
     /// Leave them unassigned.

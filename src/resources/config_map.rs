@@ -62,7 +62,7 @@ pub fn configuration(cluster: &ValidatedCluster, cluster_id: ClusterId) -> Strin
                 match cluster.persistence.fsync {
                     Fsync::Always => "always",
                     Fsync::Everysec => "everysec",
-                    Fsync::No => "no",
+                    Fsync::Never => "no",
                 },
             );
         }
