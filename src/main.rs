@@ -24,6 +24,14 @@ struct Cli {
 enum Command {
     /// Keeps the RedisClusters of a Kubernetes; finds its API server as kubectl does.
     Run(Box<RunArgs>),
+    /// Runs one node; what follows is redis.conf's own: a file, then `--directive value`.
+    #[cfg(feature = "local")]
+    #[command(disable_help_flag = true)]
+    Node {
+        /// A configuration file, and directives that win over it.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Prints the CustomResourceDefinition.
     Crd,
 }
@@ -71,6 +79,8 @@ struct RunArgs {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run(args) => block_on(run(*args)),
+        #[cfg(feature = "local")]
+        Command::Node { args } => return holdfast_node::main_with_args(args),
         Command::Crd => print_crd(),
     };
     match done {
@@ -191,7 +201,7 @@ mod tests {
             let args = ["holdfast", "run", "--renew-deadline-seconds", deadline];
             match Cli::parse_from(args).command {
                 Command::Run(args) => options(*args, "ops").map(|o| o.lease.namespace),
-                Command::Crd => Err("the wrong command".to_owned()),
+                _ => Err("the wrong command".to_owned()),
             }
         };
         assert_eq!(of("14"), Ok("ops".to_owned()));

@@ -53,11 +53,6 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- printf "%s:%s" .Values.nodeImage.repository (default .Chart.AppVersion .Values.nodeImage.tag) -}}
 {{- end -}}
 
-{{/* "true" when all namespaces are watched. */}}
-{{- define "holdfast.clusterWide" -}}
-{{- if has "*" .Values.watchNamespaces -}}true{{- end -}}
-{{- end -}}
-
 {{/* What the operator may do in a namespace that it watches. No list of Secrets, no exec, no pods made. */}}
 {{- define "holdfast.rules" -}}
 - apiGroups: [holdfast.dev]
