@@ -19,16 +19,34 @@
 //!
 //! Not known here: sockets, files, keys and values, how a command is parsed into RESP.
 
+mod claims;
 pub mod command;
 pub mod config;
+pub mod counters;
+mod election;
 pub mod event;
+mod execute;
+mod failure;
+mod handshake;
+mod health;
+mod heartbeat;
+mod inbox;
+mod links;
+mod manual_failover;
 pub mod node;
 pub mod nodes_conf;
+mod ownership;
+mod peer;
 pub mod ready;
+mod replica_migration;
+mod rng;
 pub mod route;
+mod view;
+mod votes;
 
 pub use command::{ClusterCommand, FailoverKind, Reply, SlotChange};
 pub use config::{Config, EndpointType};
+pub use counters::{Counters, PacketCounters};
 pub use event::{CommandFacts, Event, LinkId, Millis, ReplicationFacts, Ticket, Token};
 pub use node::Node;
 pub use ready::{
