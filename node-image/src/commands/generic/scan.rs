@@ -1,0 +1,107 @@
+//! Walking the keys of a database.
+//!
+//! A step of SCAN looks at about COUNT buckets' worth of keys. Where a pattern or a type leaves
+//! little over, it goes on for ten times as many, then returns with what there is.
+
+use holdfast_store::glob;
+use holdfast_store::number::parse_u64;
+
+use crate::commands::keyspace::{DONE, Ended};
+use crate::commands::parse::{integer, is_word};
+use crate::commands::{CommandError, Ctx};
+
+/// What a step of SCAN or HSCAN is asked for.
+pub(in crate::commands) struct ScanOptions<'a> {
+    pattern: Option<&'a [u8]>,
+    type_name: Option<&'a [u8]>,
+    /// About so many elements are wished for.
+    pub(in crate::commands) count: usize,
+}
+
+impl<'a> ScanOptions<'a> {
+    /// A cursor.
+    pub(in crate::commands) fn parse_cursor(arg: &[u8]) -> Result<u64, CommandError> {
+        parse_u64(arg).ok_or(CommandError::new("ERR invalid cursor"))
+    }
+
+    /// The options from argument `first` on.
+    pub(in crate::commands) fn parse(
+        args: &'a [&'a [u8]],
+        first: usize,
+        may_name_type: bool,
+    ) -> Result<Self, CommandError> {
+        let mut options = Self { pattern: None, type_name: None, count: 10 };
+        let (pairs, rest) = args.get(first..).unwrap_or_default().as_chunks::<2>();
+        for [word, argument] in pairs {
+            if is_word(word, "COUNT") {
+                let count = integer(argument)?;
+                if count < 1 {
+                    return Err(CommandError::SYNTAX);
+                }
+                options.count = count as usize;
+            } else if is_word(word, "MATCH") {
+                options.pattern = (*argument != b"*").then_some(argument);
+            } else if is_word(word, "TYPE") && may_name_type {
+                options.type_name = Some(argument);
+            } else {
+                return Err(CommandError::SYNTAX);
+            }
+        }
+        if rest.is_empty() { Ok(options) } else { Err(CommandError::SYNTAX) }
+    }
+
+    /// Whether a name fits the pattern.
+    pub(in crate::commands) fn fits(&self, name: &[u8]) -> bool {
+        self.pattern.is_none_or(|pattern| glob::matches(pattern, name))
+    }
+
+    /// Buckets to look at, at most.
+    pub(in crate::commands) fn steps(&self) -> usize {
+        self.count.saturating_mul(10)
+    }
+}
+
+/// `SCAN cursor [MATCH pattern] [COUNT n] [TYPE type]`
+pub(super) fn scan(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
+    let mut cursor = ScanOptions::parse_cursor(args[1])?;
+    let options = ScanOptions::parse(args, 2, true)?;
+    let (db, now_ms) = (ctx.db, ctx.now_ms);
+    let mut found: Vec<Vec<u8>> = Vec::new();
+    let mut expired: Vec<Vec<u8>> = Vec::new();
+    for _ in 0..options.steps() {
+        cursor = ctx.core.store.scan(db, cursor, 1, |view| {
+            let type_name = view.value.value_type().name();
+            let other_type = options.type_name.is_some_and(|wanted| !is_word(wanted, type_name));
+            if other_type || !options.fits(view.key) {
+                return;
+            }
+            let list = if view.is_expired(now_ms) { &mut expired } else { &mut found };
+            list.push(view.key.to_vec());
+        });
+        if cursor == 0 || found.len() >= options.count {
+            break;
+        }
+    }
+    // Looking at them removes those whose time has come, where this node may.
+    expired.iter().for_each(|key| _ = ctx.keys().contains(key));
+    ctx.reply.array(2);
+    ctx.reply.bulk(cursor.to_string().as_bytes());
+    ctx.reply.array(found.len());
+    found.iter().for_each(|key| ctx.reply.bulk(key));
+    DONE
+}
+
+/// `KEYS pattern`
+pub(super) fn keys(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
+    let now_ms = ctx.now_ms;
+    let mark = ctx.reply.mark();
+    let mut count = 0;
+    for view in ctx.core.store.keys(ctx.db) {
+        if glob::matches(args[1], view.key) && !view.is_expired(now_ms) {
+            ctx.reply.bulk(view.key);
+            count += 1;
+        }
+    }
+    ctx.reply.array_at(mark, count);
+    DONE
+}

@@ -1,0 +1,137 @@
+//! Fields chosen by chance, and fields in steps.
+
+use std::collections::BTreeSet;
+
+use holdfast_store::hash::Hash;
+use holdfast_store::random::Random;
+use holdfast_wire::resp::ReplyBuf;
+
+use crate::commands::generic::scan::ScanOptions;
+use crate::commands::keyspace::{DONE, Ended};
+use crate::commands::parse::{integer, is_word};
+use crate::commands::{CommandError, Ctx};
+
+/// With at least so many times more fields than wished, distinct ones are drawn until there are
+/// enough; otherwise the unwished are thrown out of all.
+const SPARSE: usize = 3;
+
+type Pair<'a> = (&'a [u8], &'a [u8]);
+
+/// `HRANDFIELD key [count [WITHVALUES]]`
+pub(super) fn hrandfield(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
+    let Some(count) = args.get(2) else { return one_field(ctx, args[1]) };
+    let count = integer(count)?;
+    let with_values = match args.len() {
+        3 => false,
+        4 if is_word(args[3], "WITHVALUES") => true,
+        _ => return Err(CommandError::SYNTAX),
+    };
+    let least = if with_values { i64::MIN / 2 } else { -i64::MAX };
+    if count < least || (with_values && count > i64::MAX / 2) {
+        return Err(CommandError::new("ERR value is out of range"));
+    }
+    let mut random = Random::new(ctx.core.store.random().next_u64());
+    let (mut keys, reply) = ctx.split();
+    let Some(hash) = keys.hash(args[1])? else {
+        reply.array(0);
+        return DONE;
+    };
+    let wanted = count.unsigned_abs() as usize;
+    if count < 0 {
+        open(reply, wanted, with_values);
+        for _ in 0..wanted {
+            if let Some(pair) = hash.random(|| random.next_u64()) {
+                write(reply, pair, with_values);
+            }
+        }
+    } else {
+        let chosen = distinct(hash, wanted, &mut random);
+        open(reply, chosen.len(), with_values);
+        chosen.into_iter().for_each(|pair| write(reply, pair, with_values));
+    }
+    DONE
+}
+
+fn one_field(ctx: &mut Ctx<'_>, key: &[u8]) -> Ended {
+    let mut random = Random::new(ctx.core.store.random().next_u64());
+    let (mut keys, reply) = ctx.split();
+    match keys.hash(key)?.and_then(|hash| hash.random(|| random.next_u64())) {
+        Some((field, _)) => reply.bulk(field),
+        None => reply.null(),
+    }
+    DONE
+}
+
+/// At most `wanted` different fields, each set of them with the same chance.
+fn distinct<'a>(hash: &'a Hash, wanted: usize, random: &mut Random) -> Vec<Pair<'a>> {
+    if wanted >= hash.len() {
+        return hash.iter().collect();
+    }
+    if wanted * SPARSE > hash.len() {
+        let mut all: Vec<Pair<'a>> = hash.iter().collect();
+        for at in 0..wanted {
+            let other = at + random.below((all.len() - at) as u64) as usize;
+            all.swap(at, other);
+        }
+        all.truncate(wanted);
+        return all;
+    }
+    let mut seen = BTreeSet::new();
+    let mut chosen = Vec::with_capacity(wanted);
+    while chosen.len() < wanted {
+        let Some(pair) = hash.random(|| random.next_u64()) else { break };
+        if seen.insert(pair.0) {
+            chosen.push(pair);
+        }
+    }
+    chosen
+}
+
+/// Pairs are arrays of two in RESP3, and follow each other in RESP2.
+fn open(reply: &mut ReplyBuf, pairs: usize, with_values: bool) {
+    let flat = with_values && !reply.is_resp3();
+    reply.array(if flat { pairs * 2 } else { pairs });
+}
+
+fn write(reply: &mut ReplyBuf, (field, value): Pair<'_>, with_values: bool) {
+    if with_values && reply.is_resp3() {
+        reply.array(2);
+    }
+    reply.bulk(field);
+    if with_values {
+        reply.bulk(value);
+    }
+}
+
+/// `HSCAN key cursor [MATCH pattern] [COUNT n]`
+pub(super) fn hscan(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
+    let mut cursor = ScanOptions::parse_cursor(args[2])?;
+    let mut keys = ctx.keys();
+    let Some(hash) = keys.hash(args[1])? else {
+        // Redis looks at the key before it looks at the options.
+        ctx.reply.array(2);
+        ctx.reply.bulk(b"0");
+        ctx.reply.array(0);
+        return DONE;
+    };
+    let options = ScanOptions::parse(args, 3, false)?;
+    let mut found: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    for _ in 0..options.steps() {
+        cursor = hash.scan(cursor, |field, value| {
+            if options.fits(field) {
+                found.push((field.to_vec(), value.to_vec()));
+            }
+        });
+        if cursor == 0 || found.len() >= options.count {
+            break;
+        }
+    }
+    ctx.reply.array(2);
+    ctx.reply.bulk(cursor.to_string().as_bytes());
+    ctx.reply.array(found.len() * 2);
+    for (field, value) in found {
+        ctx.reply.bulk(&field);
+        ctx.reply.bulk(&value);
+    }
+    DONE
+}
