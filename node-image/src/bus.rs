@@ -18,9 +18,11 @@ mod answer;
 mod at_core;
 mod carry;
 mod links;
+mod orders;
+mod record;
 mod setup;
 mod state;
-mod stream;
+pub(crate) mod stream;
 mod turn;
 
 use std::net::IpAddr;
@@ -36,8 +38,9 @@ use holdfast_wire::slot::SlotSet;
 use crate::commands::AnswerToken;
 use crate::migration;
 
+pub(crate) use at_core::facts;
 pub use at_core::on_message;
-pub use setup::{Mailbox, Setup, StartError, open, start};
+pub use setup::{Parts, StartError, open, start};
 pub use state::BusView;
 
 /// What the bus thread is told.

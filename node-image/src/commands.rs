@@ -15,8 +15,10 @@
 //! Checked before a handler runs: arity, authentication, transaction state, keys in one slot,
 //! slot served here, write on a replica, memory, disk errors. Not known here: sockets.
 
+mod blocking_list;
 pub mod client;
 pub mod cluster;
+pub mod cluster_reply;
 pub mod command;
 pub mod config;
 pub mod connection;
@@ -26,8 +28,10 @@ pub mod generic;
 pub mod hash;
 pub mod holdfast;
 pub mod info;
+mod keyspace;
 pub mod list;
 pub mod migrate;
+mod parse;
 pub mod persistence;
 pub mod replication;
 pub mod server;
@@ -157,6 +161,8 @@ pub struct Ctx<'a> {
     pub origin: Origin,
     /// True inside EXEC.
     pub in_exec: bool,
+    /// True when it waited for keys and is run again because one was touched.
+    pub woken: bool,
 }
 
 impl Ctx<'_> {

@@ -19,7 +19,7 @@ use std::ops::Range;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-pub use accept::{ListenError, listen};
+pub use accept::{ListenError, listen, listen_at};
 use mio::net::TcpListener;
 use mio::{Events, Poll, Token};
 

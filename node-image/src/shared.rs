@@ -28,6 +28,8 @@ pub struct Shared {
     pub started_ms: u64,
     /// Level and role of log lines.
     pub log: Log,
+    /// What the bus thread last showed.
+    pub bus: crate::bus::BusView,
     boot: AtomicU8,
 }
 
@@ -47,6 +49,7 @@ impl Shared {
             run_id,
             started_ms: now_ms,
             log,
+            bus: crate::bus::BusView::default(),
             boot: AtomicU8::new(0),
         }
     }

@@ -53,9 +53,9 @@ impl Gone {
         }
     }
 
-    /// True when the peer's kernel said that nobody is there.
-    pub(crate) fn is_reset(&self) -> bool {
-        matches!(self, Self::Reset(_))
+    /// True when the peer's side ended it: its process closed, or its kernel reset.
+    pub(crate) fn is_by_peer(&self) -> bool {
+        matches!(self, Self::Closed | Self::Reset(_))
     }
 
     /// True when a connect was refused.
@@ -135,6 +135,16 @@ impl Stream {
         Ok(())
     }
 
+    /// Bytes that the queue has room for.
+    pub(crate) fn outbox_allocated(&self) -> usize {
+        self.outbox.capacity()
+    }
+
+    /// Bytes that wait.
+    pub(crate) fn outbox_used(&self) -> usize {
+        self.outbox.len() - self.written
+    }
+
     /// True when everything queued is with the kernel.
     pub(crate) fn is_flushed(&self) -> bool {
         self.outbox.is_empty()
@@ -182,7 +192,7 @@ mod tests {
             }
             std::thread::yield_now();
         };
-        assert!(!gone.is_reset());
+        assert!(gone.is_by_peer());
         assert_eq!(stream.inbox, b"last words");
     }
 }

@@ -55,7 +55,11 @@ fn resolve(name: &str) -> Option<IpAddr> {
 
 /// Opens the sockets that the configuration names, for the client port.
 pub fn listen(config: &Config) -> Result<Vec<TcpListener>, ListenError> {
-    let port = config.int(Name::Port) as u16;
+    listen_at(config, config.int(Name::Port) as u16)
+}
+
+/// Opens sockets at the addresses of `bind`, for any port; none for port 0.
+pub fn listen_at(config: &Config, port: u16) -> Result<Vec<TcpListener>, ListenError> {
     let mut listeners = Vec::new();
     if port == 0 {
         return Ok(listeners);

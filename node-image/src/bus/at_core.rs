@@ -1,0 +1,120 @@
+//! The core's ear for the bus thread, and what it tells the bus by itself.
+//!
+//! Not known here: why the bus thread wants something.
+
+use std::sync::Arc;
+
+use holdfast_cluster::{CommandFacts, Pause, SlotMap};
+use holdfast_wire::slot::{Slot, SlotSet, key_slot};
+
+use super::{FromBus, ToBus};
+use crate::clients::ClientId;
+use crate::commands::CommandError;
+use crate::core::Core;
+use crate::{execute, migration, replication, shutdown};
+
+/// Carries out what the bus thread wants of the core.
+pub fn on_message(core: &mut Core, message: FromBus) {
+    match message {
+        FromBus::Routing(map) => on_routing(core, map),
+        FromBus::Role(role) => replication::on_role(core, role),
+        FromBus::DropSlots(slots) => drop_slots(core, &slots),
+        FromBus::Pause(pause) => on_pause(core, pause),
+        FromBus::WatchOffset(offset) => replication::watch_offset(core, offset),
+        FromBus::FlushAll => flush_all(core),
+        FromBus::HandOver(end) => shutdown::on_hand_over(core, end),
+        FromBus::CountKeys { question, slots } => {
+            let facts = facts(core, slots.iter());
+            core.to_bus.send(ToBus::KeysCounted { question, facts });
+        }
+        FromBus::Keys(order) => migration::on_order(core, order),
+    }
+}
+
+/// What the rules of a command need to know about the keyspace.
+pub(crate) fn facts(core: &Core, slots: impl Iterator<Item = Slot>) -> CommandFacts {
+    let keys = core.store.len(0) as u64;
+    let keys_in_slots = slots.map(|slot| core.store.slot_len(slot) as u64).sum();
+    CommandFacts { keys, keys_in_slots }
+}
+
+fn on_routing(core: &mut Core, map: Arc<SlotMap>) {
+    core.routing = map;
+    redirect_blocked(core);
+}
+
+/// A client that waits for keys of a slot that went elsewhere would wait for ever.
+fn redirect_blocked(core: &mut Core) {
+    if core.blocked.is_empty() {
+        return;
+    }
+    let routing = Arc::clone(&core.routing);
+    let stray = |key: &[u8]| {
+        let slot = key_slot(key);
+        let owner = routing.owner(slot);
+        match owner {
+            Some(owner) if owner.id == routing.my_id && routing.ok => None,
+            Some(owner) if routing.ok => {
+                Some(format!("MOVED {slot} {}:{}", owner.host, owner.port))
+            }
+            _ => Some("CLUSTERDOWN The cluster is down".to_owned()),
+        }
+    };
+    let astray: Vec<(ClientId, String)> = core
+        .clients
+        .iter()
+        .filter_map(|client| {
+            let blocked = client.blocked.as_ref()?;
+            Some((client.id, stray(blocked.block.keys.first()?)?))
+        })
+        .collect();
+    for (id, text) in astray {
+        execute::unblock(core, id, Some(&CommandError::text(text)));
+    }
+}
+
+/// Keys of slots that were lost: every one is a deletion for whoever follows this node.
+fn drop_slots(core: &mut Core, slots: &SlotSet) {
+    if core.replication.is_replica() {
+        return;
+    }
+    let mut dropped = 0;
+    for slot in slots.iter() {
+        loop {
+            let keys = core.store.keys_in_slot(slot, 1024);
+            if keys.is_empty() {
+                break;
+            }
+            for key in keys {
+                core.store.remove(0, &key, core.now_ms);
+                core.record_own_effect(0, &key, &[b"DEL", &key[..]]);
+                core.touched(0, &key);
+                core.end_unit();
+                dropped += 1;
+            }
+        }
+    }
+    if dropped > 0 {
+        tracing::warn!("Deleted {dropped} keys of slots that belong to other nodes now.");
+    }
+}
+
+fn on_pause(core: &mut Core, pause: Pause) {
+    match pause {
+        Pause::Writes { until } => {
+            core.pauses.set_cluster(Some(until.0 as i64));
+            core.choose_expiry_rule();
+            // Messages are handled between units of work: nothing writes behind this offset.
+            core.to_bus.send(ToBus::WritesPaused { offset: core.log.end() });
+        }
+        Pause::Resume => {
+            core.pauses.set_cluster(None);
+            core.choose_expiry_rule();
+        }
+    }
+}
+
+fn flush_all(core: &mut Core) {
+    core.store.flush_all();
+    core.touched_all(None);
+}

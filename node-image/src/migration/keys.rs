@@ -1,0 +1,218 @@
+//! The core's part of a migration: keys are packed and locked, then deleted and unlocked.
+//!
+//! Everything here is one bounded piece of work of the core's loop. A batch ends at a number of
+//! keys, at a number of bytes or when its share of the turn is used up, whichever comes first, but
+//! holds at least one key: a value that is larger than a batch travels alone.
+//!
+//! Not known here: sockets, and why keys move.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::{Duration, Instant};
+
+use holdfast_store::rdb::dump_payload;
+use holdfast_wire::slot::SlotSet;
+
+use super::{Batch, KeyOrder, Kept, Packed};
+use crate::clients::ClientId;
+use crate::commands::{Command, CommandError};
+use crate::core::Core;
+use crate::keys;
+
+/// Keys in one batch.
+const BATCH_KEYS_MAX: usize = 256;
+
+/// Bytes of values in one batch.
+const BATCH_BYTES_MAX: usize = 1024 * 1024;
+
+/// Time for one batch.
+const BATCH_TIME_MAX: Duration = Duration::from_millis(4);
+
+/// Keys that are on their way to another node.
+#[derive(Debug, Default)]
+pub struct Locks {
+    next: u64,
+    held: BTreeMap<u64, Vec<(usize, Vec<u8>)>>,
+    keys: HashSet<(usize, Vec<u8>)>,
+}
+
+impl Locks {
+    /// True when nothing is on its way.
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// True when the key is on its way.
+    pub fn holds(&self, db: usize, key: &[u8]) -> bool {
+        !self.keys.is_empty() && self.keys.contains(&(db, key.to_vec()))
+    }
+
+    /// Locks keys; gives the number of the lock.
+    pub fn lock(&mut self, db: usize, keys: impl Iterator<Item = Vec<u8>>) -> u64 {
+        self.next += 1;
+        let keys: Vec<(usize, Vec<u8>)> = keys.map(|key| (db, key)).collect();
+        self.keys.extend(keys.iter().cloned());
+        self.held.insert(self.next, keys);
+        self.next
+    }
+
+    /// Unlocks; gives the keys in the order in which they were locked.
+    fn unlock(&mut self, lock: u64) -> Vec<(usize, Vec<u8>)> {
+        let keys = self.held.remove(&lock).unwrap_or_default();
+        keys.iter().for_each(|key| drop(self.keys.remove(key)));
+        keys
+    }
+}
+
+/// True when the request would write a key that is on its way, or all keys while some are.
+pub(super) fn writes_locked(
+    core: &Core,
+    id: ClientId,
+    command: &'static Command,
+    args: &[&[u8]],
+) -> bool {
+    let Some(client) = core.clients.get(id) else { return false };
+    let locks = &core.migrations.locks;
+    let touches = |command: &Command, args: &[&[u8]]| {
+        let mut hit = matches!(command.name, "flushall" | "flushdb" | "swapdb");
+        if command.is_write() && !hit {
+            keys::visit(command, args, |at, _| {
+                hit |= args.get(at).is_some_and(|key| locks.holds(client.db, key));
+            });
+        }
+        hit
+    };
+    match &client.multi {
+        Some(multi) if command.name == "exec" => multi.queued.iter().any(|(command, args)| {
+            touches(command, &args.iter().map(Vec::as_slice).collect::<Vec<_>>())
+        }),
+        // What only joins a transaction writes nothing yet.
+        Some(_) => false,
+        None => touches(command, args),
+    }
+}
+
+/// Carries out what a migration wants of the keyspace.
+pub fn on_order(core: &mut Core, order: KeyOrder) {
+    match order {
+        KeyOrder::Count { slots, reply } => {
+            let counts = slots.iter().map(|slot| (slot, core.store.slot_len(slot) as u64)).collect();
+            let _ = reply.send(counts);
+        }
+        KeyOrder::Take { slots, reply } => {
+            let batch = take(core, &slots);
+            let lock = batch.lock;
+            if reply.send(batch).is_err() {
+                finish(core, lock, &[]);
+            }
+        }
+        KeyOrder::Finish { lock, arrived, reply } => {
+            finish(core, lock, &arrived);
+            let _ = reply.send(());
+        }
+        KeyOrder::Delivered { lock, arrived, token, result, connection } => {
+            finish(core, lock, &arrived);
+            if let Some(Kept(target, peer)) = connection {
+                core.migrations.movers.keep(target, *peer);
+            }
+            core.migrations.movers.ended();
+            core.answer(token, |out| match result {
+                Ok(()) => out.ok(),
+                Err(text) => out.error(&text),
+            });
+        }
+    }
+}
+
+fn take(core: &mut Core, slots: &SlotSet) -> Batch {
+    let refuse = |reason: &str| Batch { refused: Some(reason.to_owned()), ..Batch::default() };
+    if core.replication.is_replica() {
+        return refuse("this node became a replica");
+    }
+    if core.pauses.writes_paused(core.now_ms) {
+        return refuse(super::job::PAUSED);
+    }
+    let (begin, mut bytes) = (Instant::now(), 0);
+    let mut packed: Vec<Packed> = Vec::new();
+    'slots: for slot in slots.iter() {
+        for key in core.store.keys_in_slot(slot, BATCH_KEYS_MAX) {
+            if core.migrations.locks.holds(0, &key) {
+                continue;
+            }
+            let Some(one) = pack(core, 0, &key) else { continue };
+            bytes += one.payload.len() + one.key.len();
+            packed.push(one);
+            let full = packed.len() >= BATCH_KEYS_MAX || bytes >= BATCH_BYTES_MAX;
+            if full || begin.elapsed() >= BATCH_TIME_MAX {
+                break 'slots;
+            }
+        }
+    }
+    // Keys whose time was over went while we looked.
+    core.end_unit();
+    if packed.is_empty() {
+        return Batch::default();
+    }
+    let lock = core.migrations.locks.lock(0, packed.iter().map(|one| one.key.clone()));
+    Batch { lock, keys: packed, refused: None }
+}
+
+/// A key as it travels; none when there is no such key.
+pub(crate) fn pack(core: &mut Core, db: usize, key: &[u8]) -> Option<Packed> {
+    let (now_ms, limits) = (core.now_ms, core.store.limits());
+    let expiry = core.store.expiry_ms(db, key, now_ms)?;
+    let ttl_ms = expiry.map_or(0, |at| u64::try_from(at - now_ms).unwrap_or(0).max(1));
+    let value = core.store.get_quietly(db, key, now_ms)?;
+    Some(Packed { key: key.to_vec(), ttl_ms, payload: dump_payload(value, &limits) })
+}
+
+/// Deletes what arrived and unlocks everything. Clients that waited are looked at again by the
+/// event loop later in this turn.
+fn finish(core: &mut Core, lock: u64, arrived: &[usize]) {
+    let keys = core.migrations.locks.unlock(lock);
+    // A node that lost its role meanwhile must not delete: its primary knows better.
+    if !core.replication.is_replica() {
+        for (db, key) in arrived.iter().filter_map(|at| keys.get(*at)) {
+            if core.store.remove(*db, key, core.now_ms) {
+                core.record_own_effect(*db, key, &[b"DEL", &key[..]]);
+                core.touched(*db, key);
+            }
+            core.end_unit();
+        }
+    }
+}
+
+/// Packs and locks the keys of a MIGRATE. None when none of them exists; an error when one is on
+/// its way already.
+pub(crate) fn take_named(
+    core: &mut Core,
+    db: usize,
+    keys: &[&[u8]],
+) -> Result<Option<Batch>, CommandError> {
+    if keys.iter().any(|key| core.migrations.locks.holds(db, key)) {
+        return Err(CommandError::new("TRYAGAIN A key is on its way to another node already"));
+    }
+    let packed: Vec<Packed> = keys.iter().filter_map(|key| pack(core, db, key)).collect();
+    if packed.is_empty() {
+        return Ok(None);
+    }
+    let lock = core.migrations.locks.lock(db, packed.iter().map(|one| one.key.clone()));
+    Ok(Some(Batch { lock, keys: packed, refused: None }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_locked_in_its_own_database_until_its_own_lock_is_opened() {
+        let mut locks = Locks::default();
+        let first = locks.lock(0, [b"a".to_vec(), b"b".to_vec()].into_iter());
+        let second = locks.lock(1, [b"a".to_vec()].into_iter());
+        assert!(locks.holds(0, b"a") && locks.holds(1, b"a") && !locks.holds(1, b"b"));
+        assert_eq!(locks.unlock(first), [(0, b"a".to_vec()), (0, b"b".to_vec())]);
+        assert!(!locks.holds(0, b"a") && locks.holds(1, b"a"));
+        assert_eq!(locks.unlock(first), []);
+        locks.unlock(second);
+        assert!(locks.is_empty());
+    }
+}

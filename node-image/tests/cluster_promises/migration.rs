@@ -1,0 +1,205 @@
+//! Slots move under running writes, by our job and by redis-cli, and nothing is lost.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::client::{ClusterClient, text};
+use crate::nodes::{Cluster, PATIENCE, redis_cli, until};
+
+const LISTS: usize = 200;
+
+/// Pushes numbers onto lists until told to stop; gives what was acknowledged for each list.
+fn writer(ports: Vec<u16>, stop: Arc<AtomicBool>) -> JoinHandle<BTreeMap<String, Vec<String>>> {
+    std::thread::spawn(move || {
+        let mut client = ClusterClient::new(&ports);
+        let mut acknowledged: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for n in 0.. {
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+            let (key, id) = (format!("list:{}", n % LISTS), n.to_string());
+            let reply = client.call(&["RPUSH", &key, &id], PATIENCE).unwrap();
+            let ids = acknowledged.entry(key.clone()).or_default();
+            ids.push(id);
+            assert_eq!(text(&reply), ids.len().to_string(), "the place in {key}");
+        }
+        acknowledged
+    })
+}
+
+fn check(ports: &[u16], acknowledged: &BTreeMap<String, Vec<String>>) {
+    let mut client = ClusterClient::new(ports);
+    for (key, ids) in acknowledged {
+        let found = client.call(&["LRANGE", key, "0", "-1"], PATIENCE).unwrap();
+        assert_eq!(text(&found), format!("[{}]", ids.join(", ")), "{key}");
+    }
+}
+
+fn job_state(cluster: &Cluster, node: usize) -> (String, u64, String) {
+    let jobs = cluster.nodes[node].state().migrations;
+    let job = jobs.into_iter().rfind(|job| job.outgoing).expect("a job");
+    (job.state, job.keys_moved, job.error)
+}
+
+fn wait_job(cluster: &Cluster, node: usize) -> u64 {
+    until("the job ends", || {
+        let (state, moved, error) = job_state(cluster, node);
+        assert_ne!(state, "failed", "{error}");
+        (state == "success").then_some(moved)
+    })
+}
+
+#[test]
+fn slots_move_under_writes_and_every_acknowledged_write_stays_in_its_place() {
+    let cluster = Cluster::create(3, 0, &[]);
+    let ports = cluster.ports();
+    let stop = Arc::new(AtomicBool::new(false));
+    let writers = writer(ports.clone(), Arc::clone(&stop));
+    std::thread::sleep(Duration::from_millis(300));
+    let target = cluster.nodes[2].id();
+    let order = format!("CLUSTER MIGRATESLOTS SLOTSRANGE 0 5460 NODE {target}");
+    assert_eq!(cluster.nodes[0].control().text(&order), "OK");
+    let moved = wait_job(&cluster, 0);
+    assert!(moved > 10, "only {moved} keys moved");
+    std::thread::sleep(Duration::from_millis(200));
+    stop.store(true, Ordering::Relaxed);
+    let acknowledged = writers.join().unwrap();
+    assert_eq!(acknowledged.len(), LISTS);
+    check(&ports, &acknowledged);
+    assert_eq!(cluster.nodes[0].state().slots, []);
+    assert_eq!(cluster.nodes[0].ask("DBSIZE"), "0");
+    until("everybody knows the new owner", || {
+        let agreed = cluster.nodes.iter().all(|node| {
+            let state = node.state();
+            let owner = state.peers.iter().find(|peer| peer.node_id == target);
+            owner.map_or(&state.slots, |peer| &peer.slots) == &[(0, 5460), (10923, 16383)]
+        });
+        agreed.then_some(())
+    });
+}
+
+#[test]
+fn a_job_cut_off_by_the_death_of_its_source_is_begun_again_and_ends_well() {
+    let mut cluster = Cluster::create(3, 0, &["--appendonly", "yes", "--appendfsync", "always"]);
+    let ports = cluster.ports();
+    let mut client = ClusterClient::new(&ports);
+    let value = "v".repeat(4096);
+    for n in 0..3000 {
+        let reply = client.call(&["SET", &format!("key:{n}"), &value], PATIENCE).unwrap();
+        assert_eq!(text(&reply), "OK");
+    }
+    let target = cluster.nodes[2].id();
+    let order = format!("CLUSTER MIGRATESLOTS SLOTSRANGE 0 5460 NODE {target}");
+    assert_eq!(cluster.nodes[0].control().text(&order), "OK");
+    until("some keys have moved", || (job_state(&cluster, 0).1 > 0).then_some(()));
+    cluster.nodes[0].kill();
+    cluster.nodes[0].restart();
+    cluster.wait_ok();
+    assert_eq!(cluster.nodes[0].control().text(&order), "OK");
+    wait_job(&cluster, 0);
+    let sizes: u64 = cluster.nodes.iter().map(|n| n.ask("DBSIZE").parse::<u64>().unwrap()).sum();
+    assert_eq!(sizes, 3000, "every key is somewhere, and only once");
+    for n in 0..3000 {
+        let reply = client.call(&["STRLEN", &format!("key:{n}")], PATIENCE).unwrap();
+        assert_eq!(text(&reply), "4096");
+    }
+    assert_eq!(cluster.nodes[0].state().slots, []);
+}
+
+#[test]
+fn a_job_to_a_dead_target_fails_with_its_reason_and_the_source_goes_on_serving() {
+    let mut cluster = Cluster::create(3, 0, &["--cluster-node-timeout", "60000"]);
+    let target = cluster.nodes[2].id();
+    cluster.nodes[2].kill();
+    let order = format!("CLUSTER MIGRATESLOTS SLOTSRANGE 0 10 NODE {target}");
+    let answer = cluster.nodes[0].control().text(&order);
+    let reason = if answer == "OK" {
+        until("the job fails", || {
+            let (state, _, error) = job_state(&cluster, 0);
+            (state == "failed").then_some(error)
+        })
+    } else {
+        answer
+    };
+    assert!(!reason.is_empty());
+    assert!(cluster.nodes[0].state().slots.contains(&(0, 5460)));
+}
+
+#[test]
+fn redis_cli_reshards_in_the_classic_way_under_writes() {
+    let cluster = Cluster::create(3, 0, &[]);
+    let ports = cluster.ports();
+    let stop = Arc::new(AtomicBool::new(false));
+    let writers = writer(ports.clone(), Arc::clone(&stop));
+    std::thread::sleep(Duration::from_millis(200));
+    let words = [
+        "--cluster",
+        "reshard",
+        &format!("127.0.0.1:{}", ports[0]),
+        "--cluster-from",
+        &cluster.nodes[0].id(),
+        "--cluster-to",
+        &cluster.nodes[1].id(),
+        "--cluster-slots",
+        "300",
+        "--cluster-yes",
+    ];
+    let output = redis_cli(&words.map(str::to_owned));
+    stop.store(true, Ordering::Relaxed);
+    let acknowledged = writers.join().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}");
+    assert!(!said.contains("[ERR]"), "{said}");
+    check(&ports, &acknowledged);
+    until("300 slots have moved", || {
+        let slots = |n: usize| -> u32 {
+            cluster.nodes[n].state().slots.iter().map(|(a, b)| u32::from(b - a) + 1).sum()
+        };
+        (slots(0) == 5461 - 300 && slots(1) == 5462 + 300).then_some(())
+    });
+}
+
+#[test]
+fn migrate_with_copy_and_replace_does_what_it_says() {
+    let cluster = Cluster::create(3, 0, &[]);
+    let (source, target) = (&cluster.nodes[2], &cluster.nodes[0]);
+    let (source_id, target_id) = (source.id(), target.id());
+    assert_eq!(source.ask("SET foo bar"), "OK");
+    assert_eq!(target.ask(&format!("CLUSTER SETSLOT 12182 IMPORTING {source_id}")), "OK");
+    assert_eq!(source.ask(&format!("CLUSTER SETSLOT 12182 MIGRATING {target_id}")), "OK");
+    let port = target.port;
+    assert_eq!(source.ask(&format!("MIGRATE 127.0.0.1 {port} nothing 0 1000")), "NOKEY");
+    assert_eq!(source.ask(&format!("MIGRATE 127.0.0.1 {port} foo 0 1000 COPY")), "OK");
+    assert_eq!(source.ask("GET foo"), "bar");
+    let busy = source.ask(&format!("MIGRATE 127.0.0.1 {port} foo 0 1000"));
+    assert!(busy.contains("BUSYKEY"), "{busy}");
+    assert_eq!(source.ask("GET foo"), "bar");
+    assert_eq!(source.ask(&format!("MIGRATE 127.0.0.1 {port} foo 0 1000 REPLACE")), "OK");
+    assert_eq!(source.ask("GET foo"), format!("-ASK 12182 127.0.0.1:{port}"));
+    let mut asking = target.open();
+    assert_eq!(asking.text("ASKING"), "OK");
+    assert_eq!(asking.text("GET foo"), "bar");
+}
+
+#[test]
+fn migrate_to_a_silent_target_gives_up_after_its_time_and_others_are_served_meanwhile() {
+    let cluster = Cluster::create(3, 0, &[]);
+    let node = &cluster.nodes[2];
+    assert_eq!(node.ask("SET foo bar"), "OK");
+    // It accepts and never answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let mut connection = node.open();
+    let waiting = std::thread::spawn(move || {
+        connection.text(&format!("MIGRATE 127.0.0.1 {port} foo 0 1500"))
+    });
+    std::thread::sleep(Duration::from_millis(300));
+    let begin = std::time::Instant::now();
+    assert_eq!(node.ask("GET foo"), "bar");
+    assert!(begin.elapsed() < Duration::from_millis(1000), "{:?}", begin.elapsed());
+    assert!(waiting.join().unwrap().starts_with("-IOERR"));
+    assert_eq!(node.ask("SET foo baz"), "OK");
+}
