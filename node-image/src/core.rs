@@ -22,6 +22,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use holdfast_cluster::SlotMap;
+use holdfast_store::Tracking;
 use holdfast_store::store::{ExpiryRule, Store};
 use holdfast_wire::id::NodeId;
 use holdfast_wire::resp::ReplyBuf;
@@ -92,6 +93,8 @@ pub struct Core {
     pub exit_code: Option<u8>,
     /// The active expiry cycle runs (DEBUG SET-ACTIVE-EXPIRE).
     pub expires_by_itself: bool,
+    /// CONFIG REWRITE writes defaults, too (DEBUG CONFIG-REWRITE-FORCE-ALL).
+    pub rewrites_whole_config: bool,
     pub(crate) current_slot: Option<Slot>,
     pub(crate) executing: Option<ClientId>,
     pub(crate) pushed_to_executing: Vec<u8>,
@@ -155,6 +158,7 @@ impl Core {
             observed: Observed::default(),
             exit_code: None,
             expires_by_itself: true,
+            rewrites_whole_config: false,
             current_slot: None,
             executing: None,
             pushed_to_executing: Vec::new(),
@@ -191,6 +195,14 @@ impl Core {
         limits.hash_max_listpack_value = self.config.size(Name::HashMaxListpackValue);
         limits.list_max_listpack_size = self.config.int(Name::ListMaxListpackSize) as i32;
         self.store.set_limits(limits);
+        self.store.set_tracking(if self.config.text(Name::MaxmemoryPolicy).ends_with("lfu") {
+            Tracking::Frequency {
+                log_factor: self.config.int(Name::LfuLogFactor) as u32,
+                decay_min: self.config.int(Name::LfuDecayTime) as u32,
+            }
+        } else {
+            Tracking::Recency
+        });
         self.log.set_backlog_bytes_max(self.config.size(Name::ReplBacklogSize));
         self.shared.stats.maxmemory_bytes.set(self.config.int(Name::Maxmemory));
         self.latency.configure(&self.config);
@@ -200,6 +212,8 @@ impl Core {
 
     /// See [`crate::commands::Ctx::effect`].
     pub fn record_effect<A: AsRef<[u8]>>(&mut self, origin: Origin, db: usize, args: &[A]) {
+        // What expired before this change must be gone on replicas before they run it.
+        self.collect_expired();
         self.note_change();
         if origin == Origin::Client {
             let slot = self.current_slot;

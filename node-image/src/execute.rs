@@ -255,7 +255,7 @@ fn run_and_finish(
     reply: &mut ReplyBuf,
 ) {
     let db = core.clients.get(id).map_or(0, |client| client.db);
-    let call = Call { id, db, command, origin: Origin::Client, in_exec: false };
+    let call = Call { id, db, command, origin: Origin::Client, in_exec: false, woken: false };
     match run(core, call, args, reply) {
         Outcome::Done => {}
         Outcome::Promised(token) => place_promise(core, id, token, reply),
@@ -284,16 +284,18 @@ pub struct Call {
     pub origin: Origin,
     /// Inside EXEC.
     pub in_exec: bool,
+    /// Run again because a key that it waits for was touched.
+    pub woken: bool,
 }
 
 /// Runs a handler: counts, measures, writes the error if there is one.
 pub fn run(core: &mut Core, call: Call, args: &[&[u8]], reply: &mut ReplyBuf) -> Outcome {
     let started = Instant::now();
     let mark = reply.mark();
-    let Call { id, db, command, origin, in_exec } = call;
+    let Call { id, db, command, origin, in_exec, woken } = call;
     let now_ms = core.now_ms;
     let result = (command.handler)(
-        &mut Ctx { core, reply, client: id, db, now_ms, command, args, origin, in_exec },
+        &mut Ctx { core, reply, client: id, db, now_ms, command, args, origin, in_exec, woken },
         args,
     );
     core.collect_expired();
@@ -384,7 +386,7 @@ fn replay_with(
     let db = core.clients.get(id).map_or(0, |client| client.db);
     let mut reply = ReplyBuf::default();
     core.current_slot = slot;
-    run(core, Call { id, db, command, origin, in_exec: false }, args, &mut reply);
+    run(core, Call { id, db, command, origin, in_exec: false, woken: false }, args, &mut reply);
     core.end_unit();
     match reply.as_bytes() {
         [b'-', text @ ..] => {

@@ -127,7 +127,7 @@ fn run_queued(ctx: &mut Ctx<'_>, command: &'static Command, args: &[&[u8]]) {
     {
         ctx.core.current_slot = args.get(first).map(|key| key_slot(key));
     }
-    let call = Call { id, db, command, origin: ctx.origin, in_exec: true };
+    let call = Call { id, db, command, origin: ctx.origin, in_exec: true, woken: false };
     match execute::run(ctx.core, call, args, ctx.reply) {
         Outcome::Done => {}
         Outcome::Block(block) => execute::write_timeout_reply(block.timeout_reply, ctx.reply),

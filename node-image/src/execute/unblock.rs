@@ -50,7 +50,7 @@ fn run_again(core: &mut Core, id: ClientId) {
     core.current_slot =
         if core.is_cluster() { super::checks::first_slot(command, &args) } else { None };
     let mut reply = open_reply(core, id);
-    let call = Call { id, db, command, origin: Origin::Client, in_exec: false };
+    let call = Call { id, db, command, origin: Origin::Client, in_exec: false, woken: true };
     let outcome = run(core, call, &args, &mut reply);
     core.end_unit();
     close_reply(core, id, reply);
