@@ -145,8 +145,11 @@ impl Keyspace<'_> {
         change: impl FnOnce(&mut List, &Limits) -> R,
     ) -> Result<Option<R>, CommandError> {
         let limits = self.limits();
-        if let Some(mut value) = self.core.store.get_mut(self.db, key, self.now_ms) {
-            let Value::List(list) = &mut *value else { return Err(CommandError::WRONG_TYPE) };
+        if self.contains(key) {
+            let mut value = self.core.store.get_mut(self.db, key, self.now_ms);
+            let Some(Value::List(list)) = value.as_deref_mut() else {
+                return Err(CommandError::WRONG_TYPE);
+            };
             let result = change(list, &limits);
             drop(value);
             self.core.store.remove_if_empty(self.db, key);
@@ -171,8 +174,11 @@ impl Keyspace<'_> {
         change: impl FnOnce(&mut Hash, &Limits) -> R,
     ) -> Result<Option<R>, CommandError> {
         let limits = self.limits();
-        if let Some(mut value) = self.core.store.get_mut(self.db, key, self.now_ms) {
-            let Value::Hash(hash) = &mut *value else { return Err(CommandError::WRONG_TYPE) };
+        if self.contains(key) {
+            let mut value = self.core.store.get_mut(self.db, key, self.now_ms);
+            let Some(Value::Hash(hash)) = value.as_deref_mut() else {
+                return Err(CommandError::WRONG_TYPE);
+            };
             let result = change(hash, &limits);
             drop(value);
             self.core.store.remove_if_empty(self.db, key);

@@ -25,12 +25,15 @@ pub(super) const SUBCOMMANDS: &[Command] = &[
     Command { handler: refcount, ..subcommand("refcount", "Counts the references of a value.") },
 ];
 
+/// The key of all of them but HELP.
+const KEY: &[KeySpec] = &[KeySpec::one(2, KeyUse::ReadMeta)];
+
 const fn subcommand(name: &'static str, summary: &'static str) -> Command {
     Command {
         name,
         arity: 3,
         flags: Flags::READONLY,
-        keys: &[KeySpec::one(2, KeyUse::ReadMeta)],
+        keys: KEY,
         since: "2.2.3",
         summary,
         group: Group::Generic,
