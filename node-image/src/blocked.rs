@@ -95,6 +95,11 @@ impl BlockedClients {
         self.deadlines.first().map(|(deadline_ms, _)| *deadline_ms)
     }
 
+    /// Number of waits with a deadline.
+    pub fn deadlines(&self) -> usize {
+        self.deadlines.len()
+    }
+
     /// Everybody who waits for a key, with the key's database and name.
     pub fn keys(&self) -> impl Iterator<Item = (usize, &[u8])> {
         self.queues.keys().map(|(db, key)| (*db, key.as_slice()))

@@ -140,8 +140,6 @@ pub struct Client {
     pub close_after_reply: bool,
     /// The connection ends at the end of this turn.
     pub close_now: bool,
-    /// Writable interest is registered.
-    pub wants_writable: bool,
     /// Is on the core's list of clients that have output.
     pub flush_queued: bool,
     /// Since when the output is over the soft limit.
@@ -185,7 +183,6 @@ impl Client {
             written_bytes: 0,
             close_after_reply: false,
             close_now: false,
-            wants_writable: false,
             flush_queued: false,
             soft_limit_since_ms: None,
         }

@@ -244,8 +244,7 @@ impl Core {
     /// databases.
     pub fn touched_all(&mut self, db: Option<usize>) {
         self.watched.touched_all(db, &mut self.clients);
-        let waiting: Vec<_> =
-            self.blocked.keys().map(|(db, key)| (db, key.to_vec())).collect();
+        let waiting: Vec<_> = self.blocked.keys().map(|(db, key)| (db, key.to_vec())).collect();
         for (of, key) in waiting {
             if db.is_none_or(|db| db == of) {
                 self.blocked.touched(of, &key);

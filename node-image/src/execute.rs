@@ -345,7 +345,12 @@ pub fn write_timeout_reply(kind: TimeoutReply, reply: &mut ReplyBuf) {
 }
 
 /// Runs a request of a stream (see [`Core::apply_replicated`]). Gives the slot of its keys.
-pub(crate) fn replay(core: &mut Core, id: ClientId, origin: Origin, args: &[&[u8]]) -> Option<Slot> {
+pub(crate) fn replay(
+    core: &mut Core,
+    id: ClientId,
+    origin: Origin,
+    args: &[&[u8]],
+) -> Option<Slot> {
     match replay_with(core, id, origin, args) {
         Ok(slot) => slot,
         Err(error) => {

@@ -64,9 +64,8 @@ fn visit_spec(spec: &KeySpec, args: &[&[u8]], visit: &mut impl FnMut(usize, KeyU
 
 /// Where the argument behind the keyword stands.
 fn find_keyword(args: &[&[u8]], word: &str, from: i32) -> Option<usize> {
-    let is_word = |at: &usize| {
-        args.get(*at).is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()))
-    };
+    let is_word =
+        |at: &usize| args.get(*at).is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()));
     let found = match usize::try_from(from) {
         Ok(from) => (from..args.len()).find(is_word),
         Err(_) => {

@@ -36,7 +36,7 @@ enum StartError {
     #[error("{0}")]
     Bus(#[from] bus::StartError),
     #[error("{0}")]
-    Load(#[from] aof::LoadError),
+    Load(#[from] aof::boot::BootError),
     #[error("{0}")]
     Other(String),
 }

@@ -102,7 +102,11 @@ impl Reader {
                 continue;
             }
             let Some(words) = split_words(trimmed.as_bytes()) else {
-                return Err(error(at + 1, trimmed, "Unbalanced quotes in configuration line".into()));
+                return Err(error(
+                    at + 1,
+                    trimmed,
+                    "Unbalanced quotes in configuration line".into(),
+                ));
             };
             let words: Vec<String> =
                 words.iter().map(|w| String::from_utf8_lossy(w).into_owned()).collect();
@@ -133,10 +137,8 @@ impl Reader {
 
     /// Passwords from mounted files: they never stand in the environment or on a command line.
     fn secrets(&mut self) -> Result<(), ConfigError> {
-        let pairs = [
-            (Name::RequirepassFile, Name::Requirepass),
-            (Name::MasterauthFile, Name::Masterauth),
-        ];
+        let pairs =
+            [(Name::RequirepassFile, Name::Requirepass), (Name::MasterauthFile, Name::Masterauth)];
         for (from, to) in pairs {
             let path = self.config.text(from).to_owned();
             if path.is_empty() {

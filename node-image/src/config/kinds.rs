@@ -102,7 +102,11 @@ impl Kind {
     pub(super) fn show(&self, value: &Value) -> String {
         match (self, value) {
             (Kind::YesNo, Value::Number(number)) => {
-                if *number != 0 { "yes".into() } else { "no".into() }
+                if *number != 0 {
+                    "yes".into()
+                } else {
+                    "no".into()
+                }
             }
             (Kind::Octal, Value::Number(number)) => format!("{number:o}"),
             (Kind::BytesOrPercent, Value::Number(number)) if *number < 0 => {

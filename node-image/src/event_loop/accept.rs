@@ -165,7 +165,9 @@ fn welcome(core: &mut Core, mut socket: TcpStream, address: SocketAddr) {
     let open = core.config.text(Name::Requirepass).is_empty();
     let loopback = match address.ip() {
         IpAddr::V4(ip) => ip.is_loopback(),
-        IpAddr::V6(ip) => ip.is_loopback() || ip.to_ipv4_mapped().is_some_and(|v4| v4.is_loopback()),
+        IpAddr::V6(ip) => {
+            ip.is_loopback() || ip.to_ipv4_mapped().is_some_and(|v4| v4.is_loopback())
+        }
     };
     if open && !loopback && core.config.yes(Name::ProtectedMode) {
         stats.rejected_connections.add(1);

@@ -47,8 +47,9 @@ fn expire_keys(core: &mut Core, hz: i64) {
         return;
     }
     let effort = core.config.int(Name::ActiveExpireEffort);
-    let share = Duration::from_micros(u64::try_from(1_000_000 / hz * (8 + 2 * effort) / 100)
-        .unwrap_or(10_000));
+    let share = Duration::from_micros(
+        u64::try_from(1_000_000 / hz * (8 + 2 * effort) / 100).unwrap_or(10_000),
+    );
     let began = Instant::now();
     while core.store.expire_cycle(core.now_ms, EXPIRE_STEPS).more && began.elapsed() < share {}
     core.end_unit();

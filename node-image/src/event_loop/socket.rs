@@ -127,7 +127,9 @@ fn check_input_size(core: &mut Core, id: ClientId) {
     let waiting = client.input.len() - client.input_start;
     // An unauthenticated client may have sent a whole pipeline behind its AUTH; only a request
     // that is not complete within the limit is too much.
-    if waiting > limit && !(client.is_waiting() && waiting <= core.config.size(Name::ClientQueryBufferLimit)) {
+    if waiting > limit
+        && !(client.is_waiting() && waiting <= core.config.size(Name::ClientQueryBufferLimit))
+    {
         tracing::warn!(
             "Closing client that reached max query buffer length: addr={} qbuf={waiting}",
             client.address

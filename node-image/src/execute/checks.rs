@@ -82,7 +82,8 @@ fn unknown(args: &[&[u8]]) -> CommandError {
 /// Commands that run at once although a transaction is being put together.
 pub(super) fn ends_queueing(command: &Command) -> bool {
     let (container, name) = table::full_name(command);
-    container.is_empty() && matches!(name, "exec" | "discard" | "multi" | "watch" | "quit" | "reset")
+    container.is_empty()
+        && matches!(name, "exec" | "discard" | "multi" | "watch" | "quit" | "reset")
 }
 
 /// The slot of the first key.
@@ -110,8 +111,8 @@ pub(super) fn admit(core: &mut Core, id: ClientId, args: &[&[u8]], asking: bool)
         return refused(CommandError::new("NOAUTH Authentication required."));
     }
     let is_exec = table::full_name(command) == ("", "exec");
-    let writes = command.is_write()
-        || (is_exec && client.multi.as_ref().is_some_and(|multi| multi.writes));
+    let writes =
+        command.is_write() || (is_exec && client.multi.as_ref().is_some_and(|multi| multi.writes));
     let in_multi = client.multi.is_some();
     if in_multi && command.flags.has(Flags::NO_MULTI) {
         return refused(CommandError::new("ERR Command not allowed inside a transaction"));
@@ -161,9 +162,7 @@ fn allowed_now(
         return Err(CommandError::new("LOADING Redis is loading the dataset in memory"));
     }
     if flags.has(Flags::DENYOOM) && crate::memory::is_short(core) {
-        return Err(CommandError::new(
-            "OOM command not allowed when used memory > 'maxmemory'.",
-        ));
+        return Err(CommandError::new("OOM command not allowed when used memory > 'maxmemory'."));
     }
     if writes {
         if let Some(error) = crate::aof::refuse_write(core) {
