@@ -12,6 +12,7 @@
 //! Not known here: why a step was planned, and what its failure means.
 
 pub mod effect;
+mod events;
 mod kube;
 mod nodes;
 
@@ -29,6 +30,7 @@ use crate::plan::{Plan, Step};
 use crate::report::{Outcome, Report};
 use crate::world::World;
 use effect::Effect;
+pub use events::Events;
 
 /// Why an effect did not happen, or may not have happened.
 #[derive(Debug, thiserror::Error)]

@@ -15,17 +15,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
-use kube::runtime::events::{Recorder, Reporter};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::act::Events;
 use crate::link::Links;
 use crate::metrics::{Metrics, http};
 use crate::observe::watch::{Shelves, start};
 use crate::validate::Defaults;
 use crate::world::World;
 
-/// Name by which events and Leases know the operator.
+/// What an operator without a pod's name calls itself.
 const CONTROLLER: &str = "holdfast";
 
 /// How long the return of the Lease may take when the operator stops.
@@ -152,10 +152,6 @@ async fn lead(
             return;
         }
     }
-    let reporter = Reporter {
-        controller: CONTROLLER.to_owned(),
-        instance: Some(options.lease.identity.clone()),
-    };
     let world = Arc::new(World {
         client: client.clone(),
         shelves,
@@ -163,7 +159,7 @@ async fn lead(
         leadership: Arc::clone(leadership),
         defaults: options.defaults.clone(),
         node_access: options.node_access,
-        recorder: Recorder::new(client.clone(), reporter),
+        events: Events::new(options.lease.identity.clone()),
         metrics: Arc::clone(metrics),
         wake,
     });

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use kube::Client;
-use kube::runtime::events::Recorder;
 
+use crate::act::Events;
 use crate::controller::Leadership;
 use crate::link::Links;
 use crate::metrics::Metrics;
@@ -28,8 +28,8 @@ pub struct World {
     pub defaults: Defaults,
     /// Whether Node objects and their Leases may be read.
     pub node_access: bool,
-    /// Publishes events.
-    pub recorder: Recorder,
+    /// Events, and which of them were published lately.
+    pub events: Events,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Clusters that shall be looked at now.

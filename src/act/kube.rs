@@ -13,7 +13,6 @@ use ::kube::api::{
     Preconditions,
 };
 use ::kube::core::GroupVersion;
-use ::kube::runtime::events::{Event, EventType};
 use ::kube::{Api, Resource, ResourceExt};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use serde::de::DeserializeOwned;
@@ -24,7 +23,6 @@ use super::{ActError, Effect};
 use crate::api::{FIELD_MANAGER, LABEL_ROLE, RedisCluster};
 use crate::observe::Seen;
 use crate::observe::watch::{ClusterKey, Shelf};
-use crate::report::EventNote;
 use crate::resources::{Kind, SecretPurpose, secret};
 use crate::validate::validate;
 use crate::world::World;
@@ -75,7 +73,9 @@ pub(super) async fn perform(world: &World, seen: &Seen, effect: &Effect) -> Resu
             delete(world, key, *kind, name, uid, &what).await
         }
         Effect::Finalizers(names) => set_finalizers(world, seen, key, names, &what).await,
-        Effect::Publish(event) => publish(world, seen, event, &what).await,
+        Effect::Publish(note) => {
+            within(&what, world.events.publish(&world.client, &seen.object, note)).await
+        }
         Effect::Order(_) => Ok(()),
     }
 }
@@ -189,22 +189,6 @@ async fn set_finalizers(
         PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     within(what, api.patch(&key.name, &params, &Patch::Merge(&patch))).await?;
     Ok(())
-}
-
-async fn publish(
-    world: &World,
-    seen: &Seen,
-    event: &EventNote,
-    what: &impl Fn() -> String,
-) -> Result<(), ActError> {
-    let event = Event {
-        type_: if event.warning { EventType::Warning } else { EventType::Normal },
-        reason: event.reason.clone(),
-        note: Some(event.note.chars().take(1000).collect()),
-        action: "Reconcile".to_owned(),
-        secondary: None,
-    };
-    within(what, world.recorder.publish(&event, &seen.object.object_ref(&()))).await
 }
 
 /// Puts what was applied where the watch would have put it.
