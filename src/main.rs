@@ -24,6 +24,9 @@ struct Cli {
 enum Command {
     /// Keeps the RedisClusters of a Kubernetes; finds its API server as kubectl does.
     Run(Box<RunArgs>),
+    /// Serves a small Kubernetes API on loopback, with the operator inside and nodes as processes.
+    #[cfg(feature = "local")]
+    Local(holdfast::local::LocalArgs),
     /// Runs one node; what follows is redis.conf's own: a file, then `--directive value`.
     #[cfg(feature = "local")]
     #[command(disable_help_flag = true)]
@@ -80,7 +83,14 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run(args) => block_on(run(*args)),
         #[cfg(feature = "local")]
-        Command::Node { args } => return holdfast_node::main_with_args(args),
+        Command::Local(args) => {
+            block_on(async { holdfast::local::run(args).await.map_err(|e| e.to_string()) })
+        }
+        #[cfg(feature = "local")]
+        Command::Node { args } => {
+            holdfast::local::die_with_parent();
+            return holdfast_node::main_with_args(args);
+        }
         Command::Crd => print_crd(),
     };
     match done {
