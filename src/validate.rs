@@ -21,12 +21,17 @@ mod quantity;
 /// a field of its own or would take the node out of the operator's hands.
 const ENGINE_OPTIONS: &[&str] = &[
     "active-expire-effort",
+    "cluster-allow-reads-when-down",
+    "cluster-require-full-coverage",
     "hash-max-listpack-entries",
     "hash-max-listpack-value",
     "list-max-listpack-size",
+    "loglevel",
     "maxclients",
     "maxmemory-policy",
     "maxmemory-samples",
+    "min-replicas-max-lag",
+    "min-replicas-to-write",
     "proto-max-bulk-len",
     "repl-backlog-size",
     "tcp-keepalive",

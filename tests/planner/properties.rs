@@ -1,0 +1,1 @@
+//! What holds of every plan, over generated wishes and troubles.
