@@ -1,0 +1,563 @@
+//! Following a primary: connect, greet, ask, take a full sync in, apply the stream.
+//!
+//! ```text
+//!   Resting ─> Connecting ─> Greeting (PING, AUTH, REPLCONF...) ─> Asking (PSYNC)
+//!      ^                                                     ├─ +CONTINUE ───> Streaming
+//!      │                                                     └─ +FULLRESYNC ─> Receiving ─┘
+//!      └──────────────── any error, silence, the other side closes
+//! ```
+//!
+//! Each attempt asks for the stream behind this node's own offset, so a short break costs only
+//! what was missed. When a link breaks inside a transaction, its first commands stay queued with
+//! the client that stands for the primary: the stream goes on behind them. Not known here: what a replica of ours is; which primary is right.
+
+use std::io::{self, Read, Write};
+
+use holdfast_store::Store;
+use holdfast_wire::resp::request::{Limits, Parser, Step, encode};
+use mio::net::TcpStream;
+use mio::{Interest, Token};
+
+use super::history::StreamId;
+use super::receive::Receive;
+use super::{PrimaryAddress, feed, resolve};
+use crate::config::Name;
+use crate::core::Core;
+use crate::event_loop::REPLICATION_TOKENS;
+
+/// Rest between two attempts.
+const RETRY_MS: i64 = 1000;
+/// How often the offset is acknowledged.
+const ACK_MS: i64 = 1000;
+/// Bytes that one turn reads and applies at most.
+const TURN_BYTES_MAX: usize = 1 << 20;
+const READ_BYTES: usize = 64 << 10;
+/// A longer answer to a greeting is none.
+const LINE_BYTES_MAX: usize = 64 << 10;
+
+#[derive(Debug)]
+enum Stage {
+    Resting {
+        until_ms: i64,
+    },
+    Connecting,
+    /// Greetings that are still to be said; the first one has been sent.
+    Greeting {
+        left: std::collections::VecDeque<Greeting>,
+    },
+    Asking,
+    Receiving {
+        id: StreamId,
+        offset: u64,
+        receive: Box<Receive>,
+    },
+    Streaming,
+}
+
+#[derive(Debug)]
+struct Greeting {
+    request: Vec<u8>,
+    kind: GreetingKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum GreetingKind {
+    Ping,
+    Auth,
+    /// A primary that does not understand may say so.
+    Optional,
+}
+
+/// The primary that is followed, and the link to it.
+#[derive(Debug)]
+pub struct Following {
+    /// Where it is.
+    pub address: PrimaryAddress,
+    /// When it was last heard.
+    pub last_contact_ms: Option<i64>,
+    /// Since when the link is down; none while it is up.
+    pub down_since_ms: Option<i64>,
+    stage: Stage,
+    socket: Option<TcpStream>,
+    input: Vec<u8>,
+    at: usize,
+    parser: Parser,
+    output: Vec<u8>,
+    stage_since_ms: i64,
+    acked_ms: i64,
+    /// The socket has more than one turn took.
+    more: bool,
+    wants_ack: bool,
+}
+
+impl Following {
+    /// Nothing is connected yet.
+    pub fn new(address: PrimaryAddress, now_ms: i64) -> Self {
+        Following {
+            address,
+            last_contact_ms: None,
+            down_since_ms: Some(now_ms),
+            stage: Stage::Resting { until_ms: 0 },
+            socket: None,
+            input: Vec::new(),
+            at: 0,
+            parser: Parser::new(),
+            output: Vec::new(),
+            stage_since_ms: now_ms,
+            acked_ms: 0,
+            more: false,
+            wants_ack: false,
+        }
+    }
+
+    /// The stream is applied as it comes.
+    pub fn is_streaming(&self) -> bool {
+        matches!(self.stage, Stage::Streaming)
+    }
+
+    /// A full sync is coming in: bytes so far.
+    pub fn receiving_bytes(&self) -> Option<u64> {
+        match &self.stage {
+            Stage::Receiving { receive, .. } => Some(receive.received_bytes()),
+            _ => None,
+        }
+    }
+
+    /// In ROLE's words.
+    pub fn stage_name(&self) -> &'static str {
+        match self.stage {
+            Stage::Resting { .. } => "connect",
+            Stage::Connecting => "connecting",
+            Stage::Greeting { .. } | Stage::Asking => "handshake",
+            Stage::Receiving { .. } => "sync",
+            Stage::Streaming => "connected",
+        }
+    }
+
+    /// Bytes that came and are not applied.
+    pub fn lag_bytes(&self) -> u64 {
+        if self.is_streaming() { (self.input.len() - self.at) as u64 } else { 0 }
+    }
+
+    /// There is more to read or to apply.
+    pub fn wants_turn(&self) -> bool {
+        self.more
+    }
+}
+
+/// The link's place in the poll.
+const TOKEN: Token = Token(REPLICATION_TOKENS.start);
+
+/// Ends the connection; the next attempt comes by itself.
+pub fn drop_link(core: &mut Core) {
+    let now_ms = core.now_ms;
+    let Some(following) = &mut core.replication.following else { return };
+    if let Some(mut socket) = following.socket.take()
+        && let Err(error) = core.registry.deregister(&mut socket)
+    {
+        tracing::debug!("failed to stop watching the primary's socket: {error}");
+    }
+    if following.is_streaming() {
+        following.down_since_ms = Some(now_ms);
+    }
+    following.stage = Stage::Resting { until_ms: now_ms + RETRY_MS };
+    following.stage_since_ms = now_ms;
+    following.input.clear();
+    following.at = 0;
+    following.parser = Parser::new();
+    following.output.clear();
+    following.more = false;
+}
+
+fn fail(core: &mut Core, why: &str) {
+    tracing::warn!("MASTER <-> REPLICA sync: {why}");
+    drop_link(core);
+}
+
+/// Connects when it is time, and gives up what is silent.
+pub fn cron(core: &mut Core) {
+    let timeout_ms = core.config.int(Name::ReplTimeout) * 1000;
+    let now_ms = core.now_ms;
+    let Some(following) = &core.replication.following else { return };
+    let heard_ms = following.last_contact_ms.unwrap_or(0).max(following.stage_since_ms);
+    match &following.stage {
+        Stage::Resting { until_ms } if now_ms >= *until_ms => connect(core),
+        Stage::Resting { .. } => {}
+        _ if now_ms - heard_ms > timeout_ms => fail(core, "the primary is silent"),
+        Stage::Streaming if now_ms - following.acked_ms >= ACK_MS => ack(core),
+        // A line feed keeps a primary patient that waits for the snapshot to be loaded.
+        Stage::Receiving { .. } if now_ms - following.acked_ms >= ACK_MS => {
+            send(core, b"\n".to_vec());
+            if let Some(following) = &mut core.replication.following {
+                following.acked_ms = now_ms;
+            }
+        }
+        _ => {}
+    }
+}
+
+fn connect(core: &mut Core) {
+    let Some(following) = &mut core.replication.following else { return };
+    following.stage_since_ms = core.now_ms;
+    following.stage = Stage::Resting { until_ms: core.now_ms + RETRY_MS };
+    if following.address.host.is_empty() {
+        return;
+    }
+    let socket = resolve(&following.address).and_then(TcpStream::connect);
+    let mut socket = match socket {
+        Ok(socket) => socket,
+        Err(error) => {
+            let PrimaryAddress { host, port } = &following.address;
+            return tracing::warn!("failed to connect to MASTER {host}:{port}: {error}");
+        }
+    };
+    let interest = Interest::READABLE | Interest::WRITABLE;
+    if let Err(error) = core.registry.register(&mut socket, TOKEN, interest) {
+        return tracing::warn!("failed to watch the primary's socket: {error}");
+    }
+    following.socket = Some(socket);
+    following.stage = Stage::Connecting;
+}
+
+/// The socket is ready.
+pub fn on_ready(core: &mut Core, token: Token, readable: bool, writable: bool) {
+    let Some(following) = &core.replication.following else { return };
+    if token != TOKEN || following.socket.is_none() {
+        return;
+    }
+    if matches!(following.stage, Stage::Connecting) {
+        return finish_connect(core, writable);
+    }
+    if writable {
+        flush(core);
+    }
+    if readable {
+        read(core);
+    }
+}
+
+fn finish_connect(core: &mut Core, writable: bool) {
+    let Some(following) = &mut core.replication.following else { return };
+    let Some(socket) = &following.socket else { return };
+    let error = socket.take_error().ok().flatten();
+    if let Some(error) = error {
+        return fail(core, &format!("failed to connect: {error}"));
+    }
+    match socket.peer_addr() {
+        Ok(_) => {}
+        Err(_) if !writable => return,
+        Err(error) => return fail(core, &format!("failed to connect: {error}")),
+    }
+    if let Err(error) = socket.set_nodelay(true) {
+        tracing::debug!("failed to set a socket option: {error}");
+    }
+    following.last_contact_ms = Some(core.now_ms);
+    let greetings = greetings(core);
+    let Some(following) = &mut core.replication.following else { return };
+    let first = greetings.front().map(|greeting| greeting.request.clone());
+    following.stage = Stage::Greeting { left: greetings };
+    following.stage_since_ms = core.now_ms;
+    send(core, first.unwrap_or_default());
+}
+
+/// What a replica says before it asks, in order; each is answered by a line.
+fn greetings(core: &Core) -> std::collections::VecDeque<Greeting> {
+    let config = &core.config;
+    let mut all = std::collections::VecDeque::new();
+    let mut say = |kind, words: &[&str]| {
+        all.push_back(Greeting { request: encode(words), kind });
+    };
+    say(GreetingKind::Ping, &["PING"]);
+    let (user, password) = (config.text(Name::Masteruser), config.text(Name::Masterauth));
+    match (user, password) {
+        (_, "") => {}
+        ("", password) => say(GreetingKind::Auth, &["AUTH", password]),
+        (user, password) => say(GreetingKind::Auth, &["AUTH", user, password]),
+    }
+    let port = match config.int(Name::ReplicaAnnouncePort) {
+        0 => config.int(Name::Port),
+        port => port,
+    };
+    let ip = config.text(Name::ReplicaAnnounceIp);
+    say(GreetingKind::Optional, &["REPLCONF", "listening-port", &port.to_string()]);
+    if !ip.is_empty() {
+        say(GreetingKind::Optional, &["REPLCONF", "ip-address", ip]);
+    }
+    say(GreetingKind::Optional, &["REPLCONF", "capa", "eof", "capa", "psync2"]);
+    say(GreetingKind::Optional, &["REPLCONF", "version", crate::REDIS_VERSION]);
+    if core.is_cluster() {
+        let id = core.routing.my_id.to_string();
+        say(GreetingKind::Optional, &["REPLCONF", "holdfast-node-id", &id]);
+    }
+    all
+}
+
+fn send(core: &mut Core, bytes: Vec<u8>) {
+    if let Some(following) = &mut core.replication.following {
+        following.output.extend_from_slice(&bytes);
+    }
+    flush(core);
+}
+
+fn flush(core: &mut Core) {
+    let Some(following) = &mut core.replication.following else { return };
+    let Some(socket) = &mut following.socket else { return };
+    while !following.output.is_empty() {
+        match socket.write(&following.output) {
+            Ok(written) => drop(following.output.drain(..written)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return fail(core, &format!("failed to write: {error}")),
+        }
+    }
+}
+
+/// Tells the primary how far this node is.
+fn ack(core: &mut Core) {
+    let offset = core.log.end();
+    if let Some(following) = &mut core.replication.following {
+        following.acked_ms = core.now_ms;
+        following.wants_ack = false;
+    }
+    send(core, encode(&["REPLCONF", "ACK", &offset.to_string()]));
+}
+
+/// The primary asks for an ACK; it goes out when this turn's stream is applied.
+pub fn want_ack(core: &mut Core) {
+    if let Some(following) = &mut core.replication.following {
+        following.wants_ack = true;
+    }
+}
+
+/// The end of a turn: reads what the last turn left, answers GETACK.
+pub fn on_turn(core: &mut Core) {
+    if core.replication.following.as_ref().is_some_and(|following| following.more) {
+        read(core);
+        core.end_unit();
+    }
+    if core.replication.following.as_ref().is_some_and(|following| following.wants_ack) {
+        ack(core);
+    }
+}
+
+fn read(core: &mut Core) {
+    let mut scratch = vec![0; READ_BYTES];
+    let mut total = 0;
+    loop {
+        let Some(following) = &mut core.replication.following else { return };
+        let Some(socket) = &mut following.socket else { return };
+        following.more = total >= TURN_BYTES_MAX;
+        if following.more {
+            return;
+        }
+        match socket.read(&mut scratch) {
+            Ok(0) => return fail(core, "the primary closed the connection"),
+            Ok(count) => {
+                total += count;
+                following.last_contact_ms = Some(core.now_ms);
+                let bytes = scratch.get(..count).unwrap_or_default();
+                if let Err(why) = take(core, bytes) {
+                    return fail(core, &why);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return fail(core, &format!("failed to read: {error}")),
+        }
+    }
+}
+
+fn take(core: &mut Core, bytes: &[u8]) -> Result<(), String> {
+    let now_ms = core.now_ms;
+    let Some(following) = &mut core.replication.following else { return Ok(()) };
+    if let Stage::Receiving { receive, .. } = &mut following.stage {
+        return match receive.take(bytes, now_ms)? {
+            None => Ok(()),
+            Some(behind) => {
+                exchange(core);
+                take(core, &behind)
+            }
+        };
+    }
+    following.input.extend_from_slice(bytes);
+    if following.is_streaming() { apply(core) } else { answers(core) }
+}
+
+/// Lines that answer greetings and PSYNC.
+fn answers(core: &mut Core) -> Result<(), String> {
+    loop {
+        let Some(following) = &mut core.replication.following else { return Ok(()) };
+        let Some(end) = following.input.iter().position(|byte| *byte == b'\n') else {
+            let hopeless = following.input.len() > LINE_BYTES_MAX;
+            return if hopeless { Err("the primary's answer has no end".into()) } else { Ok(()) };
+        };
+        let line: Vec<u8> = following.input.drain(..=end).collect();
+        let line = line.trim_ascii_end();
+        if line.is_empty() {
+            continue;
+        }
+        match &mut following.stage {
+            Stage::Greeting { .. } => greeted(core, line)?,
+            Stage::Asking => {
+                answered(core, line)?;
+                // What stands behind belongs to the snapshot or to the stream.
+                let Some(following) = &mut core.replication.following else { return Ok(()) };
+                let rest = std::mem::take(&mut following.input);
+                return take(core, &rest);
+            }
+            _ => return Ok(()),
+        }
+    }
+}
+
+fn greeted(core: &mut Core, line: &[u8]) -> Result<(), String> {
+    let Some(following) = &mut core.replication.following else { return Ok(()) };
+    let Stage::Greeting { left } = &mut following.stage else { return Ok(()) };
+    let kind = left.pop_front().map(|greeting| greeting.kind);
+    let text = line.escape_ascii();
+    match kind {
+        Some(GreetingKind::Ping) => {
+            let fine = [&b"+"[..], b"-NOAUTH", b"-NOPERM", b"-ERR operation not permitted"];
+            if !fine.iter().any(|start| line.starts_with(start)) {
+                return Err(format!("the primary answers PING by '{text}'"));
+            }
+        }
+        Some(GreetingKind::Auth) if line.starts_with(b"-") => {
+            return Err(format!("Unable to AUTH to MASTER: {text}"));
+        }
+        _ => {}
+    }
+    let next = left.front().map(|greeting| greeting.request.clone());
+    match next {
+        Some(request) => send(core, request),
+        None => ask(core),
+    }
+    Ok(())
+}
+
+fn ask(core: &mut Core) {
+    let id = core.replication.history.id();
+    let next = core.log.end() + 1;
+    tracing::info!("Trying a partial resynchronization (request {id}:{next}).");
+    if let Some(following) = &mut core.replication.following {
+        following.stage = Stage::Asking;
+        following.stage_since_ms = core.now_ms;
+    }
+    send(core, encode(&["PSYNC", &id.to_string(), &next.to_string()]));
+}
+
+fn answered(core: &mut Core, line: &[u8]) -> Result<(), String> {
+    let mut words = line.split(|byte| *byte == b' ');
+    let now_ms = core.now_ms;
+    match words.next() {
+        Some(b"+FULLRESYNC") => {
+            let id = words.next().and_then(StreamId::parse);
+            let offset = words.next().and_then(|word| std::str::from_utf8(word).ok()?.parse().ok());
+            let (Some(id), Some(offset)) = (id, offset) else {
+                return Err(format!("the primary's answer is '{}'", line.escape_ascii()));
+            };
+            tracing::info!("Full resync from master: {id}:{offset}");
+            let receive = Box::new(Receive::new(&core.store));
+            if let Some(following) = &mut core.replication.following {
+                following.stage = Stage::Receiving { id, offset, receive };
+                following.stage_since_ms = now_ms;
+            }
+            Ok(())
+        }
+        Some(b"+CONTINUE") => {
+            if let Some(id) = words.next().and_then(StreamId::parse)
+                && id != core.replication.history.id()
+            {
+                core.replication.history.renamed(id, core.log.end());
+                // Those who follow this node learn the new id by asking again.
+                feed::close_all(core);
+            }
+            tracing::info!("Successful partial resynchronization with master.");
+            begin_stream(core);
+            Ok(())
+        }
+        _ => Err(format!("the primary answers PSYNC by '{}'", line.escape_ascii())),
+    }
+}
+
+fn begin_stream(core: &mut Core) {
+    let now_ms = core.now_ms;
+    core.replication.has_copy = true;
+    if let Some(following) = &mut core.replication.following {
+        following.stage = Stage::Streaming;
+        following.stage_since_ms = now_ms;
+        following.down_since_ms = None;
+        following.parser = Parser::new();
+    }
+    ack(core);
+}
+
+/// The snapshot is complete: it takes the place of the old data.
+fn exchange(core: &mut Core) {
+    let Some(following) = &mut core.replication.following else { return };
+    let stage = std::mem::replace(&mut following.stage, Stage::Streaming);
+    let Stage::Receiving { id, offset, receive } = stage else { return };
+    let (store, db, keys): (Store, usize, u64) = receive.into_store();
+    core.end_unit();
+    core.store.adopt(store);
+    core.touched_all(None);
+    core.log.restart_at(offset);
+    core.replication.history.replaced(id);
+    crate::commands::transaction::discard(core, core.primary_client);
+    if let Some(primary) = core.clients.get_mut(core.primary_client) {
+        primary.db = db;
+    }
+    feed::close_all(core);
+    crate::aof::on_new_data(core);
+    tracing::info!("MASTER <-> REPLICA sync: Finished with success, {keys} keys");
+    begin_stream(core);
+}
+
+/// Applies every whole request that has come.
+fn apply(core: &mut Core) -> Result<(), String> {
+    let limits = Limits::authenticated(usize::MAX >> 1);
+    let Some(following) = &mut core.replication.following else { return Ok(()) };
+    let input = std::mem::take(&mut following.input);
+    let mut parser = std::mem::take(&mut following.parser);
+    let mut at = following.at;
+    let result = apply_all(core, &input, &mut parser, &mut at, &limits);
+    let Some(following) = &mut core.replication.following else { return result };
+    following.input = input;
+    following.parser = parser;
+    following.at = at;
+    if following.at > READ_BYTES || following.at == following.input.len() {
+        following.input.drain(..following.at);
+        following.at = 0;
+    }
+    result
+}
+
+fn apply_all(
+    core: &mut Core,
+    input: &[u8],
+    parser: &mut Parser,
+    at: &mut usize,
+    limits: &Limits,
+) -> Result<(), String> {
+    loop {
+        let step = parser.next(input, *at, limits).map_err(|error| error.to_string())?;
+        match step {
+            Step::Incomplete => return Ok(()),
+            Step::Request { end } => {
+                let raw = input.get(*at..end).unwrap_or_default();
+                let arg = |range: &std::ops::Range<usize>| input.get(range.clone());
+                let args: Vec<&[u8]> = parser.args().iter().filter_map(arg).collect();
+                core.apply_replicated(&args, raw);
+                *at = end;
+            }
+            Step::Inline { words, end } => {
+                let raw = input.get(*at..end).unwrap_or_default();
+                let args: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+                if !args.is_empty() {
+                    core.apply_replicated(&args, raw);
+                }
+                *at = end;
+            }
+        }
+    }
+}
