@@ -5,6 +5,7 @@
 //! request. It only reads: nothing that changes the node has a place here. Not known here: the
 //! threads that the facts come from.
 
+mod facts;
 pub mod health;
 mod metrics;
 
@@ -22,6 +23,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 
 pub use self::health::Health;
 use self::health::Verdict;
+use crate::config::Name;
+use crate::event_loop::listen_at;
+use crate::shared::Shared;
 use holdfast_wire::state::NodeRole;
 
 /// Connections served at the same time; more are closed at once.
@@ -46,7 +50,6 @@ pub struct Facts {
     pub net_in_bytes: u64,
     pub net_out_bytes: u64,
     pub keys: u64,
-    pub keys_expiring: u64,
     pub hits: u64,
     pub misses: u64,
     pub expired: u64,
@@ -72,8 +75,21 @@ impl Facts {
     }
 }
 
+/// Serves at `admin-port`, when there is one.
+pub fn start_for(shared: &Arc<Shared>) -> std::io::Result<()> {
+    let config = shared.config.load();
+    let port = u16::try_from(config.int(Name::AdminPort)).unwrap_or(0);
+    let listeners = listen_at(&config, port).map_err(std::io::Error::other)?;
+    for listener in listeners {
+        let shared = Arc::clone(shared);
+        let listener = std::os::fd::OwnedFd::from(listener).into();
+        start(listener, move || facts::of(&shared))?;
+    }
+    Ok(())
+}
+
 /// Serves on `listener` until the process ends.
-pub fn start<F>(listener: TcpListener, facts: F) -> std::io::Result<()>
+fn start<F>(listener: TcpListener, facts: F) -> std::io::Result<()>
 where
     F: Fn() -> Facts + Send + Sync + 'static,
 {

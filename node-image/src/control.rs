@@ -158,7 +158,12 @@ impl Controls {
     }
 
     /// Something happened at a socket. Gives the connection's number when it may have an order.
-    pub(crate) fn on_socket(&mut self, token: Token, readable: bool, writable: bool) -> Option<u64> {
+    pub(crate) fn on_socket(
+        &mut self,
+        token: Token,
+        readable: bool,
+        writable: bool,
+    ) -> Option<u64> {
         let number = *self.by_token.get(&token)?;
         let connection = self.connections.get_mut(&number)?;
         if writable && connection.stream.flush().is_err() {

@@ -12,9 +12,8 @@
 //!   refuse_write, append_info}` and `disk::{start, on_message}` are called with the core.
 //! - replication: field `replication`; `replication::{on_ready, on_turn, cron, on_role,
 //!   on_client_closed, append_info}`; the primary's stream enters by [`Core::apply_replicated`].
-//! - cluster: `bus::{start, on_message, cron}`; field `migrations`;
-//!   `migration::{on_ready, on_turn, cron, on_client_closed}`; `shutdown::{on_signal, on_turn,
-//!   cron}` with the field `shutdown`.
+//! - cluster: `bus::{start, on_message}`; field `migrations`; `migration::{must_wait, cron}`;
+//!   `shutdown::{on_signal, on_turn, on_command}` with the field `shutdown`.
 //!
 //! Not known here: sockets (but for registering interest), what commands do.
 

@@ -7,8 +7,7 @@
 //! of the turn. Sockets are edge-triggered: who stops reading before the socket is empty is put on
 //! a list and read again in the next turn.
 //!
-//! Tokens: 0 the mailbox, 1.. listeners, [`REPLICATION_TOKENS`] and [`MIGRATION_TOKENS`] belong to
-//! those modules, clients begin at [`CLIENT_TOKENS`] with their place in the slab. Not known here:
+//! Tokens: 0 the mailbox, 1.. listeners, [`REPLICATION_TOKENS`] belong to that module, clients begin at [`CLIENT_TOKENS`] with their place in the slab. Not known here:
 //! what requests say.
 
 mod accept;
@@ -28,7 +27,7 @@ use crate::clock::unix_ms;
 use crate::core::Core;
 use crate::execute;
 use crate::messages::ToCore;
-use crate::{aof, bus, disk, migration, replication, shutdown};
+use crate::{aof, bus, disk, replication, shutdown};
 
 /// Token of the mailbox's waker.
 pub const MAILBOX: Token = Token(0);
@@ -36,8 +35,6 @@ pub const MAILBOX: Token = Token(0);
 const LISTENERS: Range<usize> = 1..0x100;
 /// Tokens that [`crate::replication`] may use; their events go to `replication::on_ready`.
 pub const REPLICATION_TOKENS: Range<usize> = 0x100..0x200;
-/// Tokens that [`crate::migration`] may use; their events go to `migration::on_ready`.
-pub const MIGRATION_TOKENS: Range<usize> = 0x200..0x1000;
 /// The first client's token.
 const CLIENT_TOKENS: usize = 0x1000;
 
@@ -112,8 +109,7 @@ impl EventLoop {
             || !core.to_flush.is_empty()
             || !core.to_close.is_empty()
             || aof::wants_turn(core)
-            || replication::wants_turn(core)
-            || migration::wants_turn(core);
+            || replication::wants_turn(core);
         if busy {
             return Duration::ZERO;
         }
@@ -162,10 +158,6 @@ impl EventLoop {
                     replication::on_ready(core, token, readable, writable);
                     core.end_unit();
                 }
-                at if MIGRATION_TOKENS.contains(&at) => {
-                    migration::on_ready(core, token, readable, writable);
-                    core.end_unit();
-                }
                 at => {
                     let place = at - CLIENT_TOKENS.min(at);
                     let Some(id) = core.clients.at(place) else { continue };
@@ -207,7 +199,6 @@ impl EventLoop {
     fn end_turn(&mut self, core: &mut Core) {
         execute::serve_touched(core);
         core.end_unit();
-        migration::on_turn(core);
         shutdown::on_turn(core);
         core.end_unit();
         aof::on_turn(core);

@@ -177,12 +177,7 @@ pub fn cron(core: &mut Core) {
 }
 
 /// Before a command runs: true when it would change a key that is on its way, and must wait.
-pub fn must_wait(
-    core: &Core,
-    id: ClientId,
-    command: &'static Command,
-    args: &[&[u8]],
-) -> bool {
+pub fn must_wait(core: &Core, id: ClientId, command: &'static Command, args: &[&[u8]]) -> bool {
     !core.migrations.locks.is_empty() && keys::writes_locked(core, id, command, args)
 }
 

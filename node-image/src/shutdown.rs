@@ -15,6 +15,7 @@ use holdfast_wire::state::BootState;
 use crate::aof;
 use crate::clients::ClientKind;
 use crate::commands::CommandError;
+use crate::config::Name;
 use crate::core::Core;
 use crate::messages::{ToBus, ToDisk};
 
@@ -161,13 +162,13 @@ pub fn on_turn(core: &mut Core) {
 
 /// Takes no more writes; a turn later, what they appended is with the disk thread.
 fn flush(core: &mut Core) {
+    let by_rule = !core.config.yes(Name::Appendonly) && !core.config.save_points().is_empty();
     let wanted = match core.shutdown.snapshot {
         Snapshot::Write => true,
         Snapshot::Skip => false,
-        Snapshot::AsConfigured => {
-            !core.config.yes(crate::config::Name::Appendonly) && !core.config.save_points().is_empty()
-        }
+        Snapshot::AsConfigured => by_rule,
     };
+    // The end comes all the same: a supervisor that sent a signal would kill the process next.
     if wanted && let Err(error) = aof::save::save_now(core) {
         tracing::error!("Error trying to save the DB: {error}");
     }

@@ -15,7 +15,7 @@ use prometheus_client::registry::Registry;
 use crate::admin::Facts;
 
 /// Renders all metrics as OpenMetrics text.
-pub fn render(facts: Facts) -> Result<String, fmt::Error> {
+pub(super) fn render(facts: Facts) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(facts));
     let mut text = String::with_capacity(8 * 1024);
@@ -110,11 +110,6 @@ impl Facts {
     fn keyspace(&self, sheet: &mut Sheet<'_>) -> fmt::Result {
         let db = || [("db", "db0".to_owned())];
         sheet.labelled("redis_db_keys", "Keys", [(db(), self.keys)])?;
-        sheet.labelled(
-            "redis_db_keys_expiring",
-            "Keys that expire",
-            [(db(), self.keys_expiring)],
-        )?;
         sheet.counter("redis_keyspace_hits", "Lookups that found", self.hits)?;
         sheet.counter("redis_keyspace_misses", "Lookups that did not", self.misses)?;
         sheet.counter("redis_expired_keys", "Keys that expired", self.expired)?;

@@ -336,8 +336,8 @@ fn open_socket(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStr
     socket.bind(&SocketAddr::new(source, 0).into())?;
     match socket.connect(&address.into()) {
         Ok(()) => {}
-        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {
-        }
+        Err(error)
+            if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {}
         Err(error) => return Err(error),
     }
     Ok(TcpStream::from_std(socket.into()))

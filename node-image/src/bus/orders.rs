@@ -26,11 +26,11 @@ impl Bus {
             Order::Ping => self.reply(asker, Ok(Box::new(|out: &mut ReplyBuf| out.simple("PONG")))),
             Order::State => {
                 let state = self.state();
-                let text = serde_json::to_vec(&state).map_err(|error| {
-                    format!("ERR failed to write the state as JSON: {error}")
-                });
+                let text = serde_json::to_vec(&state)
+                    .map_err(|error| format!("ERR failed to write the state as JSON: {error}"));
                 let reply = text.map(|text| {
-                    Box::new(move |out: &mut ReplyBuf| out.bulk(&text)) as crate::messages::WriteReply
+                    Box::new(move |out: &mut ReplyBuf| out.bulk(&text))
+                        as crate::messages::WriteReply
                 });
                 self.reply(asker, reply);
             }

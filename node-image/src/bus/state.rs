@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
-use holdfast_cluster::SlotMap;
+use holdfast_cluster::{PacketCounters, SlotMap};
 use holdfast_wire::id::NodeId;
-use holdfast_wire::state::{BootState, NodeRole, NodeState};
+use holdfast_wire::state::{BootState, NodeState};
 
 use super::turn::Bus;
 use crate::clock::unix_ms;
 use crate::config::Name;
+use crate::stats::Gauge;
 
 /// What the bus thread last showed.
 pub struct BusView {
@@ -82,9 +83,10 @@ impl Bus {
         self.view_is_old = self.jobs.any_running();
         let view = &self.shared.bus;
         let counters = self.node.counters();
-        view.packets_sent.store(counters.sent_total(), Relaxed);
-        view.packets_received.store(counters.received_total(), Relaxed);
-        view.packets_refused.store(counters.refused_total(), Relaxed);
+        view.packets_sent.store(total(&counters.sent), Relaxed);
+        view.packets_received.store(total(&counters.received), Relaxed);
+        view.packets_refused
+            .store(counters.malformed + counters.other_cluster + counters.foreign, Relaxed);
         view.state.store(Arc::new(self.state()));
     }
 
@@ -92,23 +94,21 @@ impl Bus {
     pub(super) fn state(&self) -> NodeState {
         let mut state = self.node.state();
         let (shared, config) = (&self.shared, self.shared.config.load());
-        let stats = &shared.stats;
-        let size = |gauge: &crate::stats::Gauge| u64::try_from(gauge.get()).unwrap_or(0);
-        state.boot_id = shared.boot_id.to_string();
+        let size = |gauge: &Gauge| u64::try_from(gauge.get()).unwrap_or(0);
+        // The value knows of lame and leaving; only the shell knows whether the data is read.
+        if state.boot == BootState::Ready {
+            state.boot = shared.boot();
+        }
         state.pod_uid = config.text(Name::HoldfastPodUid).to_owned();
         state.version = crate::VERSION.to_owned();
-        state.boot = shared.boot();
-        if self.node.routing().lame && state.boot == BootState::Ready {
-            state.boot = BootState::Lame;
-        }
-        state.keys = size(&stats.keys);
-        state.used_bytes = size(&stats.used_bytes);
-        state.lag_bytes = size(&stats.lag_bytes);
-        if state.role == NodeRole::Replica {
-            state.link_up = stats.link_up.get() != 0;
-        }
+        state.keys = size(&shared.stats.keys);
+        state.used_bytes = size(&shared.stats.used_bytes);
         state.fence_token = self.controls.fence();
         state.migrations = self.jobs.states();
         state
     }
+}
+
+fn total(counters: &PacketCounters) -> u64 {
+    counters.named().iter().map(|(_, count)| count).sum()
 }

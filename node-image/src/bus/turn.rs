@@ -134,10 +134,11 @@ impl Bus {
         }
         let now = self.clock.now_ms();
         let view = self.view_is_old.then_some(self.next_view_ms);
-        let due = [Some(self.next_sweep_ms), view, self.resolver.next_due_ms(), self.record.due_ms()]
-            .into_iter()
-            .flatten()
-            .fold(self.wake_at.0, u64::min);
+        let due =
+            [Some(self.next_sweep_ms), view, self.resolver.next_due_ms(), self.record.due_ms()]
+                .into_iter()
+                .flatten()
+                .fold(self.wake_at.0, u64::min);
         // The poll counts in whole milliseconds; one more makes sure that the moment has come.
         Duration::from_millis(due.saturating_sub(now).min(1000))
     }

@@ -51,8 +51,7 @@ fn import_slots(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, CommandErr
     let (from, slots) = read(ctx, args)?;
     // A mark on a slot that a claim has brought here already would stay for ever.
     let missing = slots.difference(&ctx.core.routing.slots_of(ctx.core.routing.my_id));
-    let command =
-        ClusterCommand::SetSlots { slots: missing, change: SlotChange::Importing(from) };
+    let command = ClusterCommand::SetSlots { slots: missing, change: SlotChange::Importing(from) };
     Ok(ask(ctx, command))
 }
 

@@ -120,16 +120,10 @@ fn served_here(ctx: &Ctx<'_>, keys: &[&[u8]]) -> Result<(), CommandError> {
     let mut slots = keys.iter().map(|key| key_slot(key));
     let Some(slot) = slots.next() else { return Ok(()) };
     if slots.any(|other| other != slot) {
-        return Err(CommandError::new(
-            "CROSSSLOT Keys in request don't hash to the same slot",
-        ));
+        return Err(CommandError::new("CROSSSLOT Keys in request don't hash to the same slot"));
     }
-    let access = Access {
-        write: true,
-        migrate: true,
-        multiple_keys: keys.len() > 1,
-        ..Access::default()
-    };
+    let access =
+        Access { write: true, migrate: true, multiple_keys: keys.len() > 1, ..Access::default() };
     match ctx.core.routing.route(slot, access, || Presence::All) {
         Route::Here => Ok(()),
         other => Err(CommandError::text(other.error(slot).unwrap_or_default())),

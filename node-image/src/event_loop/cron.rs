@@ -10,7 +10,7 @@ use super::socket::check_output_size;
 use crate::clients::ClientId;
 use crate::config::Name;
 use crate::core::Core;
-use crate::{aof, bus, migration, replication, shutdown};
+use crate::{aof, migration, replication};
 
 /// Steps of the expiry cycle between two looks at the watch.
 const EXPIRE_STEPS: usize = 1000;
@@ -35,8 +35,6 @@ impl EventLoop {
         aof::cron(core);
         replication::cron(core);
         migration::cron(core);
-        shutdown::cron(core);
-        bus::cron(core);
         core.end_unit();
     }
 }

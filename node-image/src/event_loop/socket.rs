@@ -82,7 +82,6 @@ impl EventLoop {
         execute::forget(core, id);
         core.forget_answers(id);
         crate::replication::on_client_closed(core, id);
-        crate::migration::on_client_closed(core, id);
         let Some(mut client) = core.clients.remove(id) else { return };
         core.watched.remove(id, &client.watching);
         if let Some(socket) = client.socket.as_mut()

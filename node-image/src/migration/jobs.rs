@@ -230,7 +230,9 @@ impl Jobs {
         if routing.my_primary.is_some() {
             return Err("ERR Slot migration can only be used on primary nodes.".to_owned());
         }
-        let Some(node) = routing.node(target) else { return Err(format!("ERR unknown node {target}")) };
+        let Some(node) = routing.node(target) else {
+            return Err(format!("ERR unknown node {target}"));
+        };
         if target == self.me {
             return Err("ERR the target of a slot migration is the node itself".to_owned());
         }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use holdfast_store::rdb::dump_payload;
 use holdfast_wire::slot::SlotSet;
 
-use super::{Batch, KeyOrder, Kept, Packed};
+use super::{Batch, Kept, KeyOrder, Packed};
 use crate::clients::ClientId;
 use crate::commands::{Command, CommandError};
 use crate::core::Core;
@@ -58,7 +58,9 @@ impl Locks {
     /// Unlocks; gives the keys in the order in which they were locked.
     fn unlock(&mut self, lock: u64) -> Vec<(usize, Vec<u8>)> {
         let keys = self.held.remove(&lock).unwrap_or_default();
-        keys.iter().for_each(|key| drop(self.keys.remove(key)));
+        for key in &keys {
+            self.keys.remove(key);
+        }
         keys
     }
 }
@@ -92,10 +94,11 @@ pub(super) fn writes_locked(
 }
 
 /// Carries out what a migration wants of the keyspace.
-pub fn on_order(core: &mut Core, order: KeyOrder) {
+pub(crate) fn on_order(core: &mut Core, order: KeyOrder) {
     match order {
         KeyOrder::Count { slots, reply } => {
-            let counts = slots.iter().map(|slot| (slot, core.store.slot_len(slot) as u64)).collect();
+            let counts =
+                slots.iter().map(|slot| (slot, core.store.slot_len(slot) as u64)).collect();
             let _ = reply.send(counts);
         }
         KeyOrder::Take { slots, reply } => {

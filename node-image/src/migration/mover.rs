@@ -14,7 +14,7 @@ use holdfast_wire::resp::Value;
 use holdfast_wire::resp::request::encode_into;
 
 use super::peer::{Credentials, Peer, PeerError};
-use super::{KeyOrder, Kept, Packed};
+use super::{Kept, KeyOrder, Packed};
 use crate::bus::FromBus;
 use crate::commands::AnswerToken;
 use crate::messages::{Outbox, ToCore};

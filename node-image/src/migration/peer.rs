@@ -11,7 +11,7 @@ use holdfast_wire::resp::request::encode_into;
 use holdfast_wire::resp::value::Parser;
 
 /// How to prove who we are.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Credentials {
     /// The user; empty for the default one.
     pub(crate) user: Vec<u8>,
@@ -55,7 +55,8 @@ impl Peer {
         credentials: &Credentials,
         patience: Duration,
     ) -> Result<Self, PeerError> {
-        let failed = |reason: String| PeerError::Connect { address: format!("{host}:{port}"), reason };
+        let failed =
+            |reason: String| PeerError::Connect { address: format!("{host}:{port}"), reason };
         let address = address_of(host, port).map_err(failed)?;
         let stream = TcpStream::connect_timeout(&address, patience)
             .and_then(|stream| stream.set_nodelay(true).map(|()| stream))

@@ -200,7 +200,9 @@ impl Cluster {
         let nodes: Vec<Server> = (0..count).map(|_| Server::node(root.path(), extra)).collect();
         let mut args = vec!["--cluster".to_owned(), "create".to_owned()];
         args.extend(nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)));
-        args.extend(["--cluster-replicas", &replicas.to_string(), "--cluster-yes"].map(str::to_owned));
+        args.extend(
+            ["--cluster-replicas", &replicas.to_string(), "--cluster-yes"].map(str::to_owned),
+        );
         let output = redis_cli(&args);
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(said.contains("[OK] All 16384 slots covered."), "{said}");
