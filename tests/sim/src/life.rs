@@ -109,16 +109,17 @@ fn form(world: &mut World, shape: &Shape) -> Result<(), String> {
     for host in 0..shape.hosts {
         world.start(host)?;
     }
-    for host in 1..shape.hosts {
-        let (ip, port, bus_port) = (world.hosts[host].ip, 6379, 16379);
-        world.command(0, ClusterCommand::Meet { ip, port, bus_port })?;
-    }
     for host in 0..shape.primaries {
         let first = host * usize::from(SLOTS) / shape.primaries;
         let last = (host + 1) * usize::from(SLOTS) / shape.primaries - 1;
         let slots = SlotSet::from_ranges(&[(first as u16, last as u16)]);
         world.command(host, ClusterCommand::SetConfigEpoch(host as u64 + 1))?;
         world.command(host, ClusterCommand::AddSlots(slots))?;
+    }
+    // Epochs are given out while everybody is alone, as redis-cli does it: later it is refused.
+    for host in 1..shape.hosts {
+        let (ip, port, bus_port) = (world.hosts[host].ip, 6379, 16379);
+        world.command(0, ClusterCommand::Meet { ip, port, bus_port })?;
     }
     wait(world, "all hosts know each other", |world| {
         let knows_all =
