@@ -100,6 +100,7 @@ pub struct Core {
     pub(crate) to_flush: Vec<ClientId>,
     pub(crate) to_close: Vec<ClientId>,
     pub(crate) to_resume: Vec<ClientId>,
+    pub(crate) paused: Vec<ClientId>,
     /// Stands for the primary; see [`ClientKind::Primary`].
     pub primary_client: ClientId,
     /// Stands for the file being loaded.
@@ -164,6 +165,7 @@ impl Core {
             to_flush: Vec::new(),
             to_close: Vec::new(),
             to_resume: Vec::new(),
+            paused: Vec::new(),
             primary_client,
             loader_client,
             answers: HashMap::new(),

@@ -7,8 +7,8 @@
 //! of the turn. Sockets are edge-triggered: who stops reading before the socket is empty is put on
 //! a list and read again in the next turn.
 //!
-//! Tokens: 0 the mailbox, 1.. listeners, [`REPLICATION_TOKENS`] belong to that module, clients begin at [`CLIENT_TOKENS`] with their place in the slab. Not known here:
-//! what requests say.
+//! Tokens: 0 the mailbox, 1.. listeners, [`REPLICATION_TOKENS`] belong to that module, clients begin
+//! at [`CLIENT_TOKENS`] with their place in the slab. Not known here: what requests say.
 
 mod accept;
 mod cron;
@@ -182,17 +182,17 @@ impl EventLoop {
         }
     }
 
+    /// Who waits for the end of a pause or for a key on its way tries again; who must wait on is
+    /// put on the list again.
     fn resume_paused(&mut self, core: &mut Core) {
         if core.pauses.stops(core.now_ms).is_some() {
             return;
         }
-        let waiting: Vec<ClientId> =
-            core.clients.iter_mut().filter(|c| c.paused).map(|c| c.id).collect();
-        for id in waiting {
+        for id in std::mem::take(&mut core.paused) {
             if let Some(client) = core.clients.get_mut(id) {
                 client.paused = false;
+                core.to_resume.push(id);
             }
-            core.to_resume.push(id);
         }
     }
 

@@ -87,6 +87,8 @@ pub fn run_input(core: &mut Core, id: ClientId) -> bool {
         let Some(client) = core.clients.get_mut(id) else { break };
         if ran == Ran::Paused {
             client.paused = true;
+            core.paused.push(id);
+            break;
         }
         if client.is_waiting() || client.close_after_reply || client.close_now {
             break;
