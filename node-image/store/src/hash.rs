@@ -37,9 +37,12 @@ impl Item for Field {
     }
 }
 
+/// A field and its value.
+type Pair = (Box<[u8]>, Box<[u8]>);
+
 #[derive(Clone, Debug)]
 enum Form {
-    Small(Vec<(Box<[u8]>, Box<[u8]>)>),
+    Small(Vec<Pair>),
     Large { fields: Table<Field>, seed: HashSeed },
 }
 
