@@ -23,6 +23,7 @@ use ::kube::ResourceExt;
 use futures::future::join_all;
 
 use crate::api::{Carried, RedisClusterStatus};
+use crate::controller::LeaseError;
 use crate::link::LinkError;
 use crate::metrics::EffectLabels;
 use crate::observe::Seen;
@@ -61,6 +62,15 @@ pub enum ActError {
         /// What the node or the connection said.
         #[source]
         source: LinkError,
+    },
+    /// The fencing token could not be raised above one that a node has seen.
+    #[error("failed to {what}: {source}")]
+    Token {
+        /// The effect in words.
+        what: String,
+        /// What became of the Lease.
+        #[source]
+        source: LeaseError,
     },
     /// The pod that the effect is meant for is not among those observed, or has no address.
     #[error("failed to {what}: no address, or no password for its control port")]
@@ -133,12 +143,12 @@ pub async fn act(world: &World, seen: &Seen, plan: &Plan) -> Outcome {
 pub async fn tell(
     world: &World,
     seen: &Seen,
-    outcome: &Outcome,
+    done: &[Step],
     report: Report,
     told: &mut Told,
 ) -> Result<(), ActError> {
     let mut status = report.status;
-    keep_recorded(&mut status, outcome);
+    keep_recorded(&mut status, done);
     for event in report.events {
         if let Err(e) = perform(world, seen, &Effect::Publish(event)).await {
             tracing::warn!(error = %e, "An event could not be published.");
@@ -174,8 +184,8 @@ fn is_worth_telling(
 }
 
 /// What was made durable in this pass must not be undone by a report on facts from before it.
-fn keep_recorded(status: &mut RedisClusterStatus, outcome: &Outcome) {
-    let recorded = outcome.done.iter().filter_map(|step| match step {
+fn keep_recorded(status: &mut RedisClusterStatus, done: &[Step]) {
+    let recorded = done.iter().filter_map(|step| match step {
         Step::Record(carried) => Some(carried),
         _ => None,
     });
@@ -236,10 +246,9 @@ mod tests {
     fn what_was_recorded_in_a_pass_outlives_the_report_of_that_pass() {
         let carried = Carried { cluster_id: Some("id".into()), ..Carried::default() };
         let done = vec![Step::Record(carried)];
-        let outcome = Outcome { done, ..Outcome::default() };
         let mut reported = status("Creating", 0);
         reported.operation = Some(Operation::default());
-        keep_recorded(&mut reported, &outcome);
+        keep_recorded(&mut reported, &done);
         assert_eq!(reported.cluster_id, "id");
         assert!(reported.operation.is_some());
     }

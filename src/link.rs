@@ -27,7 +27,7 @@ pub const DEADLINE: Duration = Duration::from_secs(1);
 const CONTROL_USER: &str = "holdfast";
 
 /// A connection that nobody has used for this long belongs to a pod that is gone.
-const IDLE_MAX: Duration = Duration::from_secs(180);
+const IDLE_MAX: Duration = Duration::from_mins(3);
 
 /// A connection that was younger than this when it broke is no news: the node refuses us.
 const NEWS_AGE_MIN: Duration = Duration::from_secs(1);

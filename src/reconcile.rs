@@ -4,11 +4,10 @@
 //! the next pass comes (`controller/clusters.rs`).
 
 use crate::act::{self, ActError, Told};
-use crate::controller::LeaseError;
 use crate::observe::watch::ClusterKey;
 use crate::observe::{self, Memory, ObserveError};
 use crate::plan::{Plan, plan};
-use crate::report::{Outcome, report, report_invalid};
+use crate::report::{report, report_invalid};
 use crate::validate::validate;
 use crate::world::World;
 
@@ -18,9 +17,6 @@ pub enum ReconcileError {
     /// The world could not be looked at.
     #[error(transparent)]
     Observe(#[from] ObserveError),
-    /// The fencing token could not be raised above one that a node has seen.
-    #[error(transparent)]
-    Lease(#[from] LeaseError),
     /// The status could not be written.
     #[error(transparent)]
     Report(#[from] ActError),
@@ -29,38 +25,31 @@ pub enum ReconcileError {
 /// What a pass came to.
 #[derive(Debug, Default)]
 pub struct Pass {
-    /// The object is gone: there will be no next pass.
-    pub gone: bool,
     /// Nodes that did not answer.
     pub silent_nodes: i64,
     /// What was planned.
     pub plan: Plan,
-    /// What became of it.
-    pub outcome: Outcome,
 }
 
-/// One pass over one cluster.
+/// One pass over one cluster; `None` when there is no such object.
 pub async fn reconcile(
     world: &World,
     key: &ClusterKey,
     memory: &mut Memory,
     told: &mut Told,
-) -> Result<Pass, ReconcileError> {
-    let Some(seen) = observe::observe(world, key, memory).await? else {
-        return Ok(Pass { gone: true, ..Pass::default() });
-    };
-    world.leadership.raise_above(seen.highest_token()).await?;
-    let (reported, pass) = match validate(&seen.object, &world.defaults) {
+) -> Result<Option<Pass>, ReconcileError> {
+    let Some(seen) = observe::observe(world, key, memory).await? else { return Ok(None) };
+    let cluster = match validate(&seen.object, &world.defaults) {
+        Ok(cluster) => cluster,
         Err(errors) => {
-            (report_invalid(&seen.object, seen.observed.at_ms, &errors), Pass::default())
-        }
-        Ok(cluster) => {
-            let plan = plan(&cluster, &seen.observed);
-            let outcome = act::act(world, &seen, &plan).await;
-            let reported = report(&seen.object, &cluster, &seen.observed, &plan, &outcome);
-            (reported, Pass { gone: false, silent_nodes: seen.silent_nodes(), plan, outcome })
+            let reported = report_invalid(&seen.object, seen.observed.at_ms, &errors);
+            act::tell(world, &seen, &[], reported, told).await?;
+            return Ok(Some(Pass::default()));
         }
     };
-    act::tell(world, &seen, &pass.outcome, reported, told).await?;
-    Ok(pass)
+    let plan = plan(&cluster, &seen.observed);
+    let outcome = act::act(world, &seen, &plan).await;
+    let reported = report(&seen.object, &cluster, &seen.observed, &plan, &outcome);
+    act::tell(world, &seen, &outcome.done, reported, told).await?;
+    Ok(Some(Pass { silent_nodes: seen.silent_nodes(), plan }))
 }

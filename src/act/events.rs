@@ -22,7 +22,7 @@ use crate::report::EventNote;
 const QUIET: Duration = Duration::from_secs(30);
 
 /// Time after which a repetition is a new event; shorter than API servers keep events.
-const SERIES_AGE_MAX: Duration = Duration::from_secs(600);
+const SERIES_AGE_MAX: Duration = Duration::from_mins(10);
 
 /// Name of the reporting controller.
 const CONTROLLER: &str = "holdfast.dev/operator";

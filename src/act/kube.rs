@@ -133,7 +133,7 @@ async fn create_secret(
     let mut bytes = [0; PASSWORD_BYTES];
     getrandom::fill(&mut bytes)
         .map_err(|e| ActError::NoRandomness { what: what(), reason: e.to_string() })?;
-    let password: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let password = bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     let manifest = secret(&cluster, purpose, &password).manifest;
     let fresh: Secret = serde_json::from_value(manifest)
         .map_err(|e| api_error(what, ::kube::Error::SerdeError(e)))?;

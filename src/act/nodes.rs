@@ -25,6 +25,8 @@ pub(super) async fn order(world: &World, seen: &Seen, order: &Order) -> Result<(
         cmd.arg(word);
     }
     let node_id = order.at.node_id.to_string();
+    let raised = world.leadership.raise_above(seen.highest_token()).await;
+    raised.map_err(|source| ActError::Token { what: what(), source })?;
     let token = world.leadership.show_token();
     match world.links.order(&at, password, token, &node_id, &cmd).await {
         Ok(redis::Value::SimpleString(word)) if word.starts_with("IGNORED") => {

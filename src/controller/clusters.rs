@@ -80,8 +80,8 @@ async fn keep(world: Arc<World>, key: ClusterKey, bell: Arc<Notify>) -> ClusterK
         let result = reconcile(&world, &key, &mut memory, &mut told).await;
         count(&world, &key, &result, started.elapsed());
         let wait = match &result {
-            Ok(pass) if pass.gone => break,
-            Ok(pass) => pace.after(&pass.plan, memory.is_settling() || told.pending, started),
+            Ok(None) => break,
+            Ok(Some(pass)) => pace.after(&pass.plan, memory.is_settling() || told.pending, started),
             Err(e) => {
                 tracing::warn!(
                     namespace = key.namespace, cluster = key.name, error = %e,
@@ -132,7 +132,12 @@ fn labels(key: &ClusterKey) -> ClusterLabels {
     ClusterLabels { namespace: key.namespace.clone(), name: key.name.clone() }
 }
 
-fn count(world: &World, key: &ClusterKey, result: &Result<Pass, ReconcileError>, took: Duration) {
+fn count(
+    world: &World,
+    key: &ClusterKey,
+    result: &Result<Option<Pass>, ReconcileError>,
+    took: Duration,
+) {
     let (metrics, cluster) = (&world.metrics, labels(key));
     metrics.reconciles.get_or_create(&cluster).inc();
     metrics.reconcile_seconds.observe(took.as_secs_f64());
@@ -140,8 +145,8 @@ fn count(world: &World, key: &ClusterKey, result: &Result<Pass, ReconcileError>,
         Err(_) => {
             metrics.reconcile_errors.get_or_create(&cluster).inc();
         }
-        Ok(pass) if pass.gone => {}
-        Ok(pass) => {
+        Ok(None) => {}
+        Ok(Some(pass)) => {
             metrics.silent_nodes.get_or_create(&cluster).set(pass.silent_nodes);
             metrics.last_success.get_or_create(&cluster).set(now_ms() as f64 / 1000.0);
         }

@@ -39,7 +39,7 @@ const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 const API_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Time after which a Secret is read again.
-const SECRET_AGE_MAX: Duration = Duration::from_secs(60);
+const SECRET_AGE_MAX: Duration = Duration::from_mins(1);
 
 pub(super) fn stateful_sets(shelves: &Shelves, key: &ClusterKey) -> Vec<StatefulSetFact> {
     shelves.stateful_sets.of(key).iter().filter_map(|set| stateful_set(set)).collect()
