@@ -208,6 +208,9 @@ impl Node {
 
     fn ask_for_votes(&mut self, reason: Reason) {
         self.current_epoch += 1;
+        // Who stands gives its own voice to itself: a winner is a voter at once, and a vote for
+        // another in the epoch that it won would make two winners of one epoch.
+        self.last_vote_epoch = self.current_epoch;
         self.counters.elections += 1;
         let after = self.durably();
         self.election.attempts += 1;

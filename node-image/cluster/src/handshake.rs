@@ -56,10 +56,16 @@ impl Node {
         }
     }
 
-    /// A packet was refused: a handshake with its sender is over.
-    pub(crate) fn refuse(&mut self, link: LinkId) {
-        let Some(Far::Handshake(address)) = self.links.get(&link).map(|link| link.far) else {
-            return;
+    /// A packet was refused: a handshake with its sender is over, and a member whose address
+    /// the sender has now is not there.
+    pub(crate) fn refuse(&mut self, link: LinkId, sender: NodeId) {
+        let address = match self.links.get(&link).map(|link| link.far) {
+            Some(Far::Handshake(address)) => address,
+            Some(Far::Member(id)) if id != sender => {
+                self.stranger_answers(id);
+                return;
+            }
+            _ => return,
         };
         self.log(
             LogLevel::Warning,

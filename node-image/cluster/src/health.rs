@@ -42,7 +42,8 @@ impl Node {
     pub(crate) fn judge_health(&mut self) {
         let now = self.now;
         let majority = self.majority_reachable();
-        if !majority {
+        // Only who served, in this life or the one before, can have clients with an old view.
+        if !majority && (self.health.served || self.had_slots_at_start) {
             self.health.minority_at = Some(now);
         }
         let ok = majority && self.covered();
@@ -52,11 +53,10 @@ impl Node {
         if ok && self.is_primary() {
             let (least, most) = REJOIN_MS;
             let rejoin_ms = self.config.node_timeout_ms.clamp(least, most);
-            let cut_off = self.had_slots_at_start || self.health.served;
             let rejoining = self.health.minority_at.is_some_and(|at| now.since(at) < rejoin_ms);
             let starting = self.had_slots_at_start
                 && self.started.is_some_and(|at| now.since(at) < START_DELAY_MS);
-            if (rejoining && cut_off) || starting {
+            if rejoining || starting {
                 return;
             }
         }

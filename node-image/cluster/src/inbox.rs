@@ -33,7 +33,7 @@ impl Node {
         };
         self.counters.received.count(&packet.body, 1);
         if !self.admits(&packet) {
-            self.refuse(link);
+            self.refuse(link, packet.header.sender);
             return;
         }
         let Some(entry) = self.links.get_mut(&link) else { return };
@@ -133,7 +133,7 @@ impl Node {
 
     /// Another node answered where a member was thought to be: the member is not there, and
     /// nothing of it passes on to the stranger.
-    fn stranger_answers(&mut self, id: NodeId) {
+    pub(crate) fn stranger_answers(&mut self, id: NodeId) {
         self.log(
             LogLevel::Notice,
             format!("Node {id} is no longer at its address: another node answers there."),

@@ -28,6 +28,8 @@ pub mod event;
 mod execute;
 mod failure;
 mod handshake;
+#[cfg(test)]
+mod harness;
 mod health;
 mod heartbeat;
 mod inbox;
@@ -37,6 +39,8 @@ pub mod node;
 pub mod nodes_conf;
 mod ownership;
 mod peer;
+#[cfg(test)]
+mod promises;
 pub mod ready;
 mod replica_migration;
 mod rng;

@@ -477,6 +477,3 @@ impl Node {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

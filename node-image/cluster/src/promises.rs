@@ -1,0 +1,6 @@
+//! What the protocol promises, shown on a few nodes in one thread; see `harness.rs`.
+
+mod elections;
+mod failures;
+mod joining;
+mod slots;
