@@ -9,7 +9,7 @@ mod spec;
 mod status;
 
 pub use crd::{crd, crd_yaml};
-pub use rules::{RULES, Rule, violated_rules};
+pub use rules::{RULES, Rule, Scope as RuleScope, violated_rules};
 pub use spec::*;
 pub use status::*;
 

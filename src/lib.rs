@@ -25,6 +25,8 @@ pub mod act;
 pub mod controller;
 #[cfg(feature = "client")]
 pub mod link;
+#[cfg(feature = "local")]
+pub mod local;
 #[cfg(feature = "client")]
 pub mod log;
 #[cfg(feature = "client")]

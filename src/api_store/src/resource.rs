@@ -34,6 +34,8 @@ pub type Predicate = Arc<dyn Fn(&Value, Option<&Value>) -> bool + Send + Sync>;
 pub struct Rule {
     /// Path of the field that the rule stands on, as map keys (`["spec"]`); empty for the root.
     pub path: Vec<String>,
+    /// The field to blame, as the user reads it.
+    pub field: String,
     /// What the user reads when it does not hold.
     pub message: String,
     /// True when the value is allowed. A transition rule answers true when there is no old value.

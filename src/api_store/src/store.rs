@@ -22,7 +22,9 @@ use crate::resource::{self, ResourceType, Rule, TypeId, Types};
 use crate::selector::Selector;
 use crate::watch::{Change, Log, WatchEvent};
 
+mod checks;
 mod delete;
+mod snapshot;
 mod write;
 
 pub(crate) use delete::owner as owner_reference;

@@ -62,6 +62,11 @@ pub struct Log {
 }
 
 impl Log {
+    /// An empty log that has forgotten everything up to `revision`.
+    pub fn starting_at(revision: u64) -> Self {
+        Self { events: VecDeque::new(), forgotten: revision }
+    }
+
     /// Appends an event.
     pub fn push(&mut self, event: WatchEvent) {
         self.events.push_back(event);

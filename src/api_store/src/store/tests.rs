@@ -41,6 +41,7 @@ fn store() -> ApiStore {
     let mut store = ApiStore::new(7);
     let shrinks_by_one = Rule {
         path: vec!["spec".into()],
+        field: "spec".into(),
         message: "at most one shard may go at a time".into(),
         holds: Arc::new(|new, old| {
             let shards = |v: &Value| v["shards"].as_i64().unwrap_or(0);
@@ -439,4 +440,17 @@ fn a_table_has_the_columns_of_the_crd() {
     let table = crate::table::render(&of, &[object], NOW, Default::default(), true);
     assert_eq!(table["rows"][0]["cells"], json!(["cache", "Ready"]));
     assert_eq!(table["columnDefinitions"][1]["name"], "Status");
+}
+
+#[test]
+fn a_saved_store_goes_on_where_it_was_and_old_watchers_list_again() {
+    let mut store = store();
+    let before = store.revision();
+    create(&mut store, 3);
+    let mut again = ApiStore::new(8);
+    again.restore(&store.save(), NOW);
+    assert_eq!(again.revision(), store.revision());
+    assert_eq!(again.get(&cache()).unwrap(), store.get(&cache()).unwrap());
+    let expired = again.since(&clusters(), None, &Selector::default(), before).unwrap_err();
+    assert_eq!(expired.code(), 410);
 }
