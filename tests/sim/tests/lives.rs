@@ -15,3 +15,11 @@ fn twenty_lives_keep_every_invariant() {
 fn a_seed_replays_to_the_letter() {
     assert_eq!(live(3, None, false), live(3, None, false));
 }
+
+/// A replica won epoch 8, was a primary at once, and then voted for another in epoch 8.
+#[test]
+fn a_winner_does_not_vote_for_another_in_the_epoch_that_it_won() {
+    if let Err(failure) = live(457, None, false) {
+        panic!("{failure}");
+    }
+}
