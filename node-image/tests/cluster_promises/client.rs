@@ -2,7 +2,7 @@
 //! ASK and TRYAGAIN.
 
 use std::collections::HashMap;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -10,16 +10,16 @@ use holdfast_wire::resp::{Value, request};
 use holdfast_wire::slot::key_slot;
 
 /// One connection.
-pub struct Connection {
+pub(crate) struct Connection {
     reader: BufReader<TcpStream>,
 }
 
 impl Connection {
-    pub fn open(port: u16) -> io::Result<Self> {
+    pub(crate) fn open(port: u16) -> io::Result<Self> {
         Self::open_for(port, Duration::from_secs(5))
     }
 
-    pub fn open_for(port: u16, patience: Duration) -> io::Result<Self> {
+    pub(crate) fn open_for(port: u16, patience: Duration) -> io::Result<Self> {
         let address = ([127, 0, 0, 1], port).into();
         let stream = TcpStream::connect_timeout(&address, patience)?;
         stream.set_nodelay(true)?;
@@ -28,13 +28,13 @@ impl Connection {
         Ok(Self { reader: BufReader::new(stream) })
     }
 
-    pub fn call<A: AsRef<[u8]>>(&mut self, args: &[A]) -> io::Result<Value> {
+    pub(crate) fn call<A: AsRef<[u8]>>(&mut self, args: &[A]) -> io::Result<Value> {
         self.reader.get_mut().write_all(&request::encode(args))?;
         read_value(&mut self.reader)
     }
 
     /// The reply as text: a bulk string, a status, a number or an error with its dash.
-    pub fn text(&mut self, words: &str) -> String {
+    pub(crate) fn text(&mut self, words: &str) -> String {
         let args: Vec<&str> = words.split_whitespace().collect();
         match self.call(&args) {
             Ok(value) => text(&value),
@@ -44,7 +44,7 @@ impl Connection {
 }
 
 /// A reply as one line for comparison.
-pub fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match value {
         Value::Simple(bytes) | Value::Bulk(bytes) => lossy(bytes),
@@ -92,14 +92,14 @@ fn read_value(reader: &mut impl BufRead) -> io::Result<Value> {
 }
 
 /// A client of the whole cluster. It begins at any of `ports` and learns the rest by redirection.
-pub struct ClusterClient {
+pub(crate) struct ClusterClient {
     ports: Vec<u16>,
     connections: HashMap<u16, Connection>,
     owners: HashMap<u16, u16>,
 }
 
 impl ClusterClient {
-    pub fn new(ports: &[u16]) -> Self {
+    pub(crate) fn new(ports: &[u16]) -> Self {
         Self { ports: ports.to_vec(), connections: HashMap::new(), owners: HashMap::new() }
     }
 
@@ -107,7 +107,11 @@ impl ClusterClient {
     ///
     /// `Err` is "unknown": the request may or may not have been executed. A redirection or a
     /// refusal is certain not to have been, so it is tried again.
-    pub fn call<A: AsRef<[u8]>>(&mut self, args: &[A], patience: Duration) -> io::Result<Value> {
+    pub(crate) fn call<A: AsRef<[u8]>>(
+        &mut self,
+        args: &[A],
+        patience: Duration,
+    ) -> io::Result<Value> {
         let until = Instant::now() + patience;
         let slot = key_slot(args[1].as_ref()).0;
         let mut port = *self.owners.get(&slot).unwrap_or(&self.ports[slot as usize % 3]);

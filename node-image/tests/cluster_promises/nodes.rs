@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 use super::client::Connection;
 
 /// How long a test waits for what must come soon.
-pub const PATIENCE: Duration = Duration::from_secs(40);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
 /// A free port of the loopback interface, at the moment of asking.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Waits until `check` gives something; says what it waited for when it does not.
-pub fn until<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
     let begin = Instant::now();
     loop {
         if let Some(found) = check() {
@@ -29,21 +29,21 @@ pub fn until<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
 }
 
 /// A running (or killed) server.
-pub struct Server {
-    pub port: u16,
-    pub bus_port: u16,
-    pub control_port: u16,
-    pub dir: PathBuf,
+pub(crate) struct Server {
+    pub(crate) port: u16,
+    pub(crate) bus_port: u16,
+    pub(crate) control_port: u16,
+    pub(crate) dir: PathBuf,
     program: PathBuf,
     args: Vec<String>,
     child: Option<Child>,
 }
 
-pub const PASSWORD: &str = "control-secret";
+pub(crate) const PASSWORD: &str = "control-secret";
 
 impl Server {
     /// One of our nodes.
-    pub fn node(root: &Path, extra: &[&str]) -> Self {
+    pub(crate) fn node(root: &Path, extra: &[&str]) -> Self {
         let control_port = free_port();
         let password = root.join("control-password");
         std::fs::write(&password, PASSWORD).unwrap();
@@ -58,7 +58,7 @@ impl Server {
     }
 
     /// Debian's redis-server 7.0.
-    pub fn stock(root: &Path, extra: &[&str]) -> Self {
+    pub(crate) fn stock(root: &Path, extra: &[&str]) -> Self {
         let args = extra.iter().map(|word| (*word).to_owned()).collect();
         Self::start("redis-server".into(), root, args, 0)
     }
@@ -90,7 +90,7 @@ impl Server {
     }
 
     /// Starts the process (again) over the same directory.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
         let child = Command::new(&self.program)
             .args(&self.args)
@@ -108,12 +108,12 @@ impl Server {
         });
     }
 
-    pub fn is_running(&mut self) -> bool {
+    pub(crate) fn is_running(&mut self) -> bool {
         self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
     /// SIGKILL, and waits for the end.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();
@@ -121,7 +121,7 @@ impl Server {
     }
 
     /// SIGTERM; gives the exit code and the time that the end took.
-    pub fn terminate(&mut self) -> (Option<i32>, Duration) {
+    pub(crate) fn terminate(&mut self) -> (Option<i32>, Duration) {
         let mut child = self.child.take().expect("the server runs");
         let begin = Instant::now();
         let kill = Command::new("kill").arg("-TERM").arg(child.id().to_string()).status();
@@ -130,20 +130,20 @@ impl Server {
         (status.code(), begin.elapsed())
     }
 
-    pub fn log_path(&self) -> PathBuf {
+    pub(crate) fn log_path(&self) -> PathBuf {
         self.dir.join("log")
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
-    pub fn open(&self) -> Connection {
+    pub(crate) fn open(&self) -> Connection {
         Connection::open(self.port).unwrap()
     }
 
     /// One command on a connection of its own, as text.
-    pub fn ask(&self, words: &str) -> String {
+    pub(crate) fn ask(&self, words: &str) -> String {
         match Connection::open(self.port) {
             Ok(mut connection) => connection.text(words),
             Err(error) => format!("!{error}"),
@@ -151,23 +151,23 @@ impl Server {
     }
 
     /// An authenticated connection to the control port.
-    pub fn control(&self) -> Connection {
+    pub(crate) fn control(&self) -> Connection {
         let mut connection = Connection::open(self.control_port).unwrap();
         assert_eq!(connection.text(&format!("AUTH holdfast {PASSWORD}")), "OK");
         connection
     }
 
     /// `HOLDFAST STATE`, parsed.
-    pub fn state(&self) -> holdfast_wire::state::NodeState {
+    pub(crate) fn state(&self) -> holdfast_wire::state::NodeState {
         serde_json::from_str(&self.control().text("HOLDFAST STATE")).unwrap()
     }
 
-    pub fn id(&self) -> String {
+    pub(crate) fn id(&self) -> String {
         self.ask("CLUSTER MYID")
     }
 
     /// A field of CLUSTER INFO.
-    pub fn info(&self, field: &str) -> String {
+    pub(crate) fn info(&self, field: &str) -> String {
         let text = self.ask("CLUSTER INFO");
         let prefix = format!("{field}:");
         text.lines().find_map(|line| line.strip_prefix(&prefix)).unwrap_or("").trim().to_owned()
@@ -187,14 +187,14 @@ impl Drop for Server {
 }
 
 /// Nodes that redis-cli has made into a cluster.
-pub struct Cluster {
-    pub nodes: Vec<Server>,
+pub(crate) struct Cluster {
+    pub(crate) nodes: Vec<Server>,
     _root: tempfile::TempDir,
 }
 
 impl Cluster {
     /// `primaries * (1 + replicas)` nodes joined by `redis-cli --cluster create`.
-    pub fn create(primaries: usize, replicas: usize, extra: &[&str]) -> Self {
+    pub(crate) fn create(primaries: usize, replicas: usize, extra: &[&str]) -> Self {
         let root = tempfile::tempdir().unwrap();
         let count = primaries * (1 + replicas);
         let nodes: Vec<Server> = (0..count).map(|_| Server::node(root.path(), extra)).collect();
@@ -212,7 +212,7 @@ impl Cluster {
     }
 
     /// Waits until every running node sees a healthy cluster and every replica is in sync.
-    pub fn wait_ok(&self) {
+    pub(crate) fn wait_ok(&self) {
         for node in &self.nodes {
             until(&format!("{} sees the cluster ok", node.port), || {
                 (node.info("cluster_state") == "ok").then_some(())
@@ -225,12 +225,12 @@ impl Cluster {
         }
     }
 
-    pub fn ports(&self) -> Vec<u16> {
+    pub(crate) fn ports(&self) -> Vec<u16> {
         self.nodes.iter().map(|node| node.port).collect()
     }
 }
 
 /// Runs Debian's redis-cli to its end.
-pub fn redis_cli(args: &[String]) -> Output {
+pub(crate) fn redis_cli(args: &[String]) -> Output {
     Command::new("redis-cli").args(args).stdin(Stdio::null()).output().unwrap()
 }
