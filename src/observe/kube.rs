@@ -35,8 +35,11 @@ const KUBELET_LEASES: &str = "kube-node-lease";
 /// The taint by which somebody vouches that a machine is off.
 const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 
-/// Longest wait for one answer of the API server.
-const API_DEADLINE: Duration = Duration::from_secs(5);
+/// Longest wait for a Secret, without which nothing goes on.
+const SECRET_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Longest wait for a machine, without which only proofs of death wait.
+const MACHINE_DEADLINE: Duration = Duration::from_secs(1);
 
 /// Time after which a Secret is read again.
 const SECRET_AGE_MAX: Duration = Duration::from_mins(1);
@@ -184,7 +187,8 @@ pub(super) async fn secrets(
         let secret = match memory.secret(purpose, SECRET_AGE_MAX) {
             Some(secret) => Some(secret),
             None => {
-                let secret = within(&format!("Secret {name}"), api.get_opt(&name)).await?;
+                let secret =
+                    within(SECRET_DEADLINE, &format!("Secret {name}"), api.get_opt(&name)).await?;
                 memory.keep_secret(purpose, secret.clone());
                 secret
             }
@@ -231,8 +235,8 @@ async fn machine(world: &World, name: &str) -> Result<MachineFact, ObserveError>
     let leases: Api<Lease> = Api::namespaced(world.client.clone(), KUBELET_LEASES);
     let (node_name, lease_name) = (format!("Node {name}"), format!("Lease {name}"));
     let (node, lease) = futures::join!(
-        within(&node_name, nodes.get_opt(name)),
-        within(&lease_name, leases.get_opt(name)),
+        within(MACHINE_DEADLINE, &node_name, nodes.get_opt(name)),
+        within(MACHINE_DEADLINE, &lease_name, leases.get_opt(name)),
     );
     let (node, lease) = (node?, lease?);
     let taints = node.as_ref().and_then(|n| n.spec.as_ref()).and_then(|s| s.taints.as_ref());
@@ -245,11 +249,12 @@ async fn machine(world: &World, name: &str) -> Result<MachineFact, ObserveError>
 }
 
 async fn within<T>(
+    deadline: Duration,
     what: &str,
     call: impl Future<Output = ::kube::Result<T>>,
 ) -> Result<T, ObserveError> {
     let what = || what.to_owned();
-    match timeout(API_DEADLINE, call).await {
+    match timeout(deadline, call).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(e)) => Err(ObserveError::Api { what: what(), source: Box::new(e) }),
         Err(_) => Err(ObserveError::Deadline { what: what() }),

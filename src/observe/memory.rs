@@ -81,10 +81,6 @@ impl Memory {
         self.late.clone()
     }
 
-    pub(super) fn not_asked(&mut self, pod_uid: &str) {
-        self.answering.remove(pod_uid);
-    }
-
     /// Notes that a node did not answer, and gives for how many milliseconds it has not.
     pub(super) fn silent(&mut self, pod_uid: &str) -> u64 {
         self.answering.remove(pod_uid);
@@ -185,7 +181,6 @@ impl Memory {
     /// Drops what no later pass can ask for.
     fn forget_settled(&mut self, observed: &Observed) {
         let present: BTreeSet<&str> = observed.pods.iter().map(|p| p.uid.as_str()).collect();
-        self.silent_since.retain(|uid, _| present.contains(uid.as_str()));
         self.answering.retain(|uid, _| present.contains(uid.as_str()));
         let answers: Vec<&NodeState> =
             observed.pods.iter().filter_map(|p| p.view.state()).collect();
@@ -208,18 +203,25 @@ impl Memory {
             self.seen.remove(uid);
         }
         let seen = &self.seen;
+        self.silent_since.retain(|uid, _| seen.contains_key(uid));
         self.lives.retain(|uid, _| seen.contains_key(uid));
         if present.is_empty() && self.seen.is_empty() {
             self.spent_containers.clear();
         }
     }
 
-    fn departed(&self, observed: &Observed) -> Vec<PodFact> {
+    /// Pods that are gone. Their nodes do not serve since they were last heard of.
+    fn departed(&mut self, observed: &Observed) -> Vec<PodFact> {
         let present: BTreeSet<&str> = observed.pods.iter().map(|p| p.uid.as_str()).collect();
         let gone = self.seen.iter().filter(|(uid, _)| !present.contains(uid.as_str()));
+        let silent_since = &mut self.silent_since;
+        let mut silent = |uid: &String| {
+            let since = silent_since.entry(uid.clone()).or_insert_with(Instant::now);
+            NodeView::Silent { for_ms: milliseconds(since.elapsed()) }
+        };
         let mut departed: Vec<PodFact> = gone
             .map(|(uid, pod)| PodFact {
-                view: NodeView::NotAsked,
+                view: silent(uid),
                 ready: false,
                 incarnation: self.lives.get(uid).map(|life| life.incarnation.clone()),
                 ..pod.clone()

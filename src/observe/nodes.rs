@@ -56,10 +56,9 @@ pub(super) async fn ask_all(
     let answers = join_all(asked).await;
     for (pod, answer) in pods.iter_mut().zip(answers) {
         pod.view = match answer {
-            None => {
-                memory.not_asked(&pod.uid);
-                not_asked(pod)
-            }
+            None if pod.ip.is_empty() => NodeView::NotAsked,
+            // It has an address and was not worth asking; it may yet be a member.
+            None => NodeView::Silent { for_ms: memory.silent(&pod.uid) },
             Some(Ok(state)) => NodeView::Answered {
                 for_ms: memory.answered(&pod.uid, &state),
                 state: Box::new(state),
@@ -82,11 +81,6 @@ pub(super) async fn ask_all(
 /// at any moment, and asking would cost the whole second.
 fn may_answer(pod: &PodFact) -> bool {
     !(pod.deleting && pod.container.running_id.is_empty() && pod.container.ended.is_some())
-}
-
-/// A pod with an address that was not asked is silent: it may yet be a member.
-fn not_asked(pod: &PodFact) -> NodeView {
-    if pod.ip.is_empty() { NodeView::NotAsked } else { NodeView::Silent { for_ms: 0 } }
 }
 
 async fn ask_briefly(

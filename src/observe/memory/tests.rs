@@ -1,4 +1,6 @@
 use super::*;
+use std::ops::SubAssign;
+
 use crate::observed::{ContainerFact, EndedContainer};
 use holdfast_wire::state::PeerState;
 
@@ -118,6 +120,11 @@ fn a_departed_pod_is_remembered_for_as_long_as_somebody_speaks_of_its_node() {
     let seen = pass(&mut memory, vec![other()]);
     assert_eq!(seen.departed.len(), 1);
     assert_eq!(seen.departed[0].incarnation.as_ref().unwrap().boot_id, "boot1");
+    memory.silent_since.get_mut("p").unwrap().sub_assign(Duration::from_secs(3));
+    let later = pass(&mut memory, vec![other()]);
+    let NodeView::Silent { for_ms: 3000.. } = later.departed[0].view else {
+        panic!("a departed node does not serve, and that has a duration: {later:?}");
+    };
     // A silent node may still speak of it.
     let silent = pass(&mut memory, vec![pod("q", "c9", None)]);
     assert_eq!(silent.departed.len(), 1);
