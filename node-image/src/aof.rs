@@ -222,7 +222,8 @@ fn hold(core: &mut Core) {
 }
 
 fn release(core: &mut Core, durable: u64, was_holding: bool) {
-    if was_holding && core.log.released() < durable {
+    // When replies wait no longer, `released` is beyond everything: those that wait must be woken.
+    if was_holding && (!core.log.holds_replies() || core.log.released() < durable) {
         core.release_replies(durable);
     } else {
         core.log.release(durable);

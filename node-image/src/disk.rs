@@ -15,8 +15,7 @@ pub mod thread;
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, Sender};
 
 use holdfast_cluster::Ticket;
 
@@ -193,19 +192,6 @@ pub fn start(
         .name("disk".into())
         .spawn(move || thread::run(setup, &mailbox))
         .map(drop)
-}
-
-/// Brings everything that the core has handed over to the disk, and waits for it: the last act
-/// before the process ends. A node that holds nothing takes its `has-data` mark away, so that it
-/// may come back empty. The disk thread ends.
-pub fn stop(core: &mut Core, patience: Duration) -> Result<(), String> {
-    aof::on_turn(core);
-    if core.store.is_empty() && core.persistence.mark.may_be_cleared() {
-        core.to_disk.send(ToDisk::Mark { has_data: false });
-    }
-    let (answer, result) = channel();
-    core.to_disk.send(ToDisk::Stop { answer });
-    result.recv_timeout(patience).unwrap_or_else(|_| Err("the disk does not answer".to_owned()))
 }
 
 /// The core's ear for disk thread and encoders.
