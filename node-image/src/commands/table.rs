@@ -68,3 +68,63 @@ pub fn unknown_subcommand(_: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, Co
         name(0).to_uppercase()
     )))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys;
+
+    #[test]
+    fn every_command_says_what_clients_ask_for() {
+        for command in all() {
+            assert_eq!(command.container, "", "{}", command.name);
+            for one in std::iter::once(*command).chain(command.subcommands) {
+                let name = one.name;
+                assert_eq!(name, name.to_ascii_lowercase());
+                assert!(one.arity != 0, "{name}");
+                assert!(!one.summary.is_empty(), "{name}");
+                assert!(one.since.starts_with(|c: char| c.is_ascii_digit()), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_subcommand_names_its_container_and_has_room_for_both_words() {
+        for command in all() {
+            for sub in command.subcommands {
+                assert_eq!(sub.container, command.name, "{}", sub.name);
+                assert!(sub.arity.abs() >= 2, "{}|{}", command.name, sub.name);
+            }
+        }
+    }
+
+    #[test]
+    fn no_name_stands_twice() {
+        for pair in all().windows(2) {
+            assert_ne!(pair[0].name, pair[1].name);
+        }
+    }
+
+    #[test]
+    fn a_name_is_found_in_any_case() {
+        assert_eq!(find(b"MuLtI").map(|command| command.name), Some("multi"));
+        assert!(find(b"multi ").is_none());
+        assert!(find(&[b'x'; 100]).is_none());
+    }
+
+    #[test]
+    fn a_command_with_keys_reads_or_writes() {
+        for command in all() {
+            for one in std::iter::once(*command).chain(command.subcommands) {
+                let flags = one.flags;
+                if flags.has(super::super::Flags::WRITE) {
+                    let readonly = flags.has(super::super::Flags::READONLY);
+                    assert!(!readonly, "{} writes and is read-only", one.name);
+                }
+                let few: Vec<&[u8]> = vec![b"x"; one.arity.unsigned_abs() as usize];
+                // Whatever the words are, looking for keys ends.
+                keys::positions(one, &few);
+            }
+        }
+    }
+}

@@ -31,6 +31,7 @@ const KEY: &[KeySpec] = &[KeySpec::one(2, KeyUse::ReadMeta)];
 const fn subcommand(name: &'static str, summary: &'static str) -> Command {
     Command {
         name,
+        container: "object",
         arity: 3,
         flags: Flags::READONLY,
         keys: KEY,
