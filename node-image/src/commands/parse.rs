@@ -43,12 +43,7 @@ pub(super) fn deadline_ms(arg: &[u8], now_ms: i64) -> Result<Option<i64>, Comman
     const NOT_A_TIMEOUT: CommandError =
         CommandError::new("ERR timeout is not a float or out of range");
     const OUT_OF_RANGE: CommandError = CommandError::new("ERR timeout is out of range");
-    if !float::is_number(arg) {
-        return Err(NOT_A_TIMEOUT);
-    }
-    let text = std::str::from_utf8(arg).map_err(|_| NOT_A_TIMEOUT)?;
-    let hexadecimal = text.contains(['x', 'X']);
-    let seconds: f64 = if hexadecimal { None } else { text.parse().ok() }.ok_or(NOT_A_TIMEOUT)?;
+    let seconds = float::to_f64(arg).ok_or(NOT_A_TIMEOUT)?;
     let milliseconds = (seconds * 1000.0).ceil();
     if milliseconds > i64::MAX as f64 {
         return Err(OUT_OF_RANGE);
@@ -97,6 +92,7 @@ mod tests {
         assert_eq!(deadline_ms(b"0", 5), Ok(None));
         assert_eq!(deadline_ms(b"0.001", 5), Ok(Some(6)));
         assert_eq!(deadline_ms(b"1.5", 5), Ok(Some(1505)));
+        assert_eq!(deadline_ms(b"0x2", 5), Ok(Some(2005)));
         for text in ["-1", "x", "", "1e300", "9223372036854775807"] {
             assert!(deadline_ms(text.as_bytes(), 5).is_err(), "{text}");
         }

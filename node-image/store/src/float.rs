@@ -52,9 +52,18 @@ pub fn add(left: &[u8], right: &[u8]) -> Result<Vec<u8>, FloatError> {
     sum(left, right).and_then(format).ok_or(FloatError::NotFinite)
 }
 
-/// Whether a text is a number here.
-pub fn is_number(text: &[u8]) -> bool {
-    parse(text).is_some()
+/// A number as a double; `None` for what is none, and for one that a double cannot hold.
+pub fn to_f64(text: &[u8]) -> Option<f64> {
+    let Extended::Finite { negative, mantissa, exponent } = parse(text)? else {
+        return Some(if text.starts_with(b"-") { f64::NEG_INFINITY } else { f64::INFINITY });
+    };
+    // Decimal text is rounded once, by the standard library, which does not read hexadecimal.
+    let decimal = std::str::from_utf8(text).ok().and_then(|text| text.parse::<f64>().ok());
+    let number = decimal.unwrap_or_else(|| {
+        let sign = if negative { -1.0 } else { 1.0 };
+        sign * mantissa as f64 * f64::from(exponent).exp2()
+    });
+    (number.is_finite() && (number != 0.0 || mantissa == 0)).then_some(number)
 }
 
 fn parse(text: &[u8]) -> Option<Extended> {
@@ -294,6 +303,18 @@ mod tests {
         assert_eq!(text.len(), 301);
         assert!(text.starts_with("1000000000000000000008997324079559193870523"));
         assert!(text.ends_with("5104006144"));
+    }
+
+    #[test]
+    fn doubles_are_read_in_decimal_and_hexadecimal() {
+        let known = [("1.5", 1.5), ("-3e3", -3000.0), ("0x10", 16.0), ("-0x1.8p1", -3.0)];
+        for (text, number) in known {
+            assert_eq!(to_f64(text.as_bytes()), Some(number), "{text}");
+        }
+        assert_eq!(to_f64(b"-inf"), Some(f64::NEG_INFINITY));
+        assert_eq!(to_f64(b"1e400"), None);
+        assert_eq!(to_f64(b"1e-400"), None);
+        assert_eq!(to_f64(b"1 "), None);
     }
 
     #[test]

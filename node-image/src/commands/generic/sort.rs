@@ -6,6 +6,7 @@
 use std::cmp::Ordering;
 
 use holdfast_store::Value;
+use holdfast_store::float;
 use holdfast_store::list::{End, List};
 
 use crate::commands::keyspace::{DONE, Ended, Keyspace};
@@ -98,10 +99,9 @@ fn look_up(keys: &mut Keyspace<'_>, pattern: &[u8], element: &[u8]) -> Option<Ve
 
 /// A number as SORT reads it: nothing counts as 0.
 fn weight(text: &[u8]) -> Result<f64, CommandError> {
-    let number = match std::str::from_utf8(text) {
-        Ok(text) if text.is_empty() => Some(0.0),
-        Ok(text) => text.trim_start().parse().ok().filter(|number: &f64| !number.is_nan()),
-        Err(_) => None,
+    let number = match text.trim_ascii_start() {
+        b"" => Some(0.0),
+        text => float::to_f64(text),
     };
     number.ok_or(CommandError::new("ERR One or more scores can't be converted into double"))
 }

@@ -21,13 +21,18 @@ type Pair<'a> = (&'a [u8], &'a [u8]);
 pub(super) fn hrandfield(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
     let Some(count) = args.get(2) else { return one_field(ctx, args[1]) };
     let count = integer(count)?;
+    if count == i64::MIN {
+        return Err(CommandError::new(
+            "ERR value is out of range, value must between -9223372036854775807 and \
+             9223372036854775807",
+        ));
+    }
     let with_values = match args.len() {
         3 => false,
         4 if is_word(args[3], "WITHVALUES") => true,
         _ => return Err(CommandError::SYNTAX),
     };
-    let least = if with_values { i64::MIN / 2 } else { -i64::MAX };
-    if count < least || (with_values && count > i64::MAX / 2) {
+    if with_values && count.unsigned_abs() > (i64::MAX / 2) as u64 {
         return Err(CommandError::new("ERR value is out of range"));
     }
     let mut random = Random::new(ctx.core.store.random().next_u64());

@@ -3,7 +3,7 @@
 use holdfast_store::list::{End, List};
 
 use crate::commands::keyspace::{DONE, Ended, Missing};
-use crate::commands::parse::{integer, is_word, range};
+use crate::commands::parse::{integer, integer_or, is_word, range};
 use crate::commands::{CommandError, Ctx};
 
 /// The index that a place means, negative ones from the end.
@@ -141,9 +141,6 @@ impl Search {
                 if rank == 0 {
                     return Err(CommandError::new(RANK));
                 }
-                if rank == i64::MIN {
-                    return Err(CommandError::new("ERR value is out of range"));
-                }
                 search.from = if rank < 0 { End::Right } else { End::Left };
                 search.skipped = rank.unsigned_abs() as usize - 1;
             } else if is_word(word, "COUNT") {
@@ -180,7 +177,7 @@ impl Search {
 }
 
 fn positive(arg: &[u8], text: &'static str) -> Result<usize, CommandError> {
-    usize::try_from(integer(arg)?).map_err(|_| CommandError::new(text))
+    usize::try_from(integer_or(arg, text)?).map_err(|_| CommandError::new(text))
 }
 
 /// `LPOS key element [RANK n] [COUNT n] [MAXLEN n]`

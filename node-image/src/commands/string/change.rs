@@ -127,7 +127,7 @@ pub(super) fn incrbyfloat(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
         FloatError::NotANumber => CommandError::NOT_A_FLOAT,
         FloatError::NotFinite => CommandError::new("ERR increment would produce NaN or Infinity"),
     })?;
-    ctx.keys().set_keeping_expiry(key, StringValue::new(&sum));
+    ctx.keys().set_keeping_expiry(key, StringValue::verbatim(&sum));
     ctx.touched(key);
     ctx.effect(&[&b"SET"[..], key, &sum, b"KEEPTTL"]);
     ctx.reply.bulk(&sum);
