@@ -28,6 +28,9 @@ use crate::node::Node;
 use crate::peer::{Far, Handshake, Kind, Peer};
 use crate::ready::LogLevel;
 
+/// So many nodes that nobody told us to meet may be in handshake at once: whoever reaches the bus
+/// port could ask for any number.
+const UNASKED_MAX: usize = 256;
 /// A handshake that gave no answer ends after the node timeout, but not before this.
 const HANDSHAKE_MS_MIN: u64 = 1000;
 
@@ -75,7 +78,7 @@ impl Node {
         self.close(link);
     }
 
-    /// Starts a handshake; false when one with that address runs already.
+    /// Starts a handshake unless one with that address runs already.
     pub(crate) fn start_handshake(
         &mut self,
         ip: IpAddr,
@@ -83,10 +86,11 @@ impl Node {
         bus_port: u16,
         meet: bool,
         ours: bool,
-    ) -> bool {
+    ) {
         let address = SocketAddr::new(ip, bus_port);
-        if self.handshakes.contains_key(&address) {
-            return false;
+        let unasked = self.handshakes.values().filter(|handshake| !handshake.meet).count();
+        if self.handshakes.contains_key(&address) || (!meet && unasked >= UNASKED_MAX) {
+            return;
         }
         let handshake = Handshake {
             id: NodeId(self.rng.bytes()),
@@ -99,7 +103,6 @@ impl Node {
         };
         self.handshakes.insert(address, handshake);
         self.connect_members();
-        true
     }
 
     /// The first packet on a handshake's link.

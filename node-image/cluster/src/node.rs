@@ -266,6 +266,11 @@ impl Node {
     /// What follows from the state, whatever event brought it about.
     fn follow_up(&mut self) {
         self.follow_successor();
+        if self.lame && !(self.is_primary() && self.slots.has_slots(self.id)) {
+            // There is nothing left to be lame about: an operator took the slots away.
+            self.lame = false;
+            self.reroute = true;
+        }
         self.step_manual_failover();
         self.step_election();
         self.step_leaving();
@@ -397,7 +402,7 @@ impl Node {
 
     fn publish_routing(&mut self) {
         let map = self.build_routing();
-        if map != *self.routing || self.cron_runs == 0 {
+        if map != *self.routing {
             self.routing = Arc::new(map);
             self.out.routing = Some(Arc::clone(&self.routing));
         }

@@ -2,5 +2,6 @@
 
 mod elections;
 mod failures;
+mod hostile;
 mod joining;
 mod slots;

@@ -302,3 +302,24 @@ fn an_epoch_is_never_lower_on_disk_than_before() {
     let winner: NodeId = net.owner_of(0);
     assert!(net.nodes().any(|node| node.id() == winner));
 }
+
+#[test]
+fn a_lame_primary_whose_slots_are_taken_away_is_an_empty_primary() {
+    let mut net = Net::cluster(1, 0);
+    net.kill(0);
+    net.start(0);
+    net.feed(0, Event::Booted { has_data_mark: true, keys: 0 });
+    net.run(5000);
+    assert!(net.node(0).routing().lame);
+    net.ok(0, ClusterCommand::FlushSlots);
+    assert!(!net.node(0).routing().lame);
+}
+
+#[test]
+fn who_stands_never_votes_for_another_in_that_epoch() {
+    let mut net = Net::cluster(3, 2);
+    net.kill(0);
+    net.run_until("won", |net| net.nodes().any(|node| node.counters().elections_won == 1));
+    let winner = net.nodes().find(|node| node.counters().elections_won == 1).unwrap();
+    assert_eq!(winner.last_vote_epoch(), winner.config_epoch);
+}
