@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::client::ClusterClient;
-use crate::nodes::{Cluster, until};
+use crate::nodes::{Cluster, Server, until};
 
 fn write(client: &mut ClusterClient, from: usize, to: usize) {
     for n in from..to {
@@ -23,15 +23,16 @@ fn missing(client: &mut ClusterClient, count: usize) -> Vec<usize> {
         .collect()
 }
 
-/// Every primary's replica has everything that the primary has.
+/// Every primary's replica has everything that the primary has now.
 fn wait_replicated(cluster: &Cluster) {
+    let primaries: Vec<_> = cluster.nodes.iter().map(|node| node.state()).collect();
     until("the replicas have everything", || {
-        let states: Vec<_> = cluster.nodes.iter().map(|node| node.state()).collect();
-        let behind = states.iter().any(|replica| {
-            let primary = states.iter().find(|s| s.node_id == replica.primary_id);
-            primary.is_some_and(|primary| primary.offset != replica.offset)
-        });
-        (!behind).then_some(())
+        let has_all = |node: &Server| {
+            let replica = node.state();
+            let primary = primaries.iter().find(|s| s.node_id == replica.primary_id);
+            primary.is_none_or(|primary| replica.offset >= primary.offset)
+        };
+        cluster.nodes.iter().all(has_all).then_some(())
     });
 }
 
