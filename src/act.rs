@@ -16,11 +16,11 @@ mod events;
 mod kube;
 mod nodes;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use ::kube::ResourceExt;
-use futures::future::join_all;
+use futures::stream::{self, StreamExt};
 
 use crate::api::{Carried, RedisClusterStatus};
 use crate::controller::LeaseError;
@@ -91,6 +91,9 @@ pub enum ActError {
 /// Shortest time between two statuses that differ only in figures.
 const FIGURES_EVERY: Duration = Duration::from_secs(1);
 
+/// Nodes that are spoken with at the same time.
+const NODES_AT_ONCE: usize = 64;
+
 /// When a cluster's status was last written, and whether there is more to tell.
 #[derive(Debug, Default)]
 pub struct Told {
@@ -99,41 +102,76 @@ pub struct Told {
     pub pending: bool,
 }
 
-/// Carries out a plan.
+/// Carries out a plan: what is for the API server in order, what is for nodes at the same time.
 pub async fn act(world: &World, seen: &Seen, plan: &Plan) -> Outcome {
     let mut outcome = Outcome::default();
-    let mut dumb = BTreeSet::new();
-    for step in &plan.steps {
-        let effects = effect::in_words(step, &seen.object);
-        let pods: BTreeSet<String> = effects.iter().filter_map(Effect::pod).collect();
-        if !pods.is_empty() && pods.is_subset(&dumb) {
-            outcome.failed.push((step.clone(), "the node did not answer just now".to_owned()));
-            continue;
-        }
-        let results = join_all(effects.iter().map(|e| perform(world, seen, e))).await;
-        let mut failures = Vec::new();
-        for (effect, result) in effects.iter().zip(results) {
-            let Err(e) = result else { continue };
-            if let (ActError::Node { source, .. }, Some(pod)) = (&e, effect.pod())
-                && matches!(source, LinkError::Deadline(_) | LinkError::Broken { .. })
-            {
-                dumb.insert(pod);
+    let mut rest = plan.steps.as_slice();
+    while let Some(first) = rest.first() {
+        let for_nodes = rest.iter().take_while(|step| effect::is_for_nodes(step)).count();
+        let (batch, later) = rest.split_at(for_nodes.max(1));
+        rest = later;
+        let failures = carry_out(world, seen, batch).await;
+        for (step, failures) in batch.iter().zip(failures) {
+            match failures {
+                None => outcome.done.push(step.clone()),
+                Some(why) => outcome.failed.push((step.clone(), why)),
             }
-            failures.push(e.to_string());
         }
-        // Of those who are told of a death, one who heard it is enough: they tell each other.
-        let done = failures.len() < effects.len().max(1);
-        let told_some = matches!(step, Step::DeclareDead { .. }) && done;
-        if failures.is_empty() || told_some {
-            outcome.done.push(step.clone());
-            continue;
-        }
-        outcome.failed.push((step.clone(), failures.join("; ")));
-        if matches!(step, Step::Record(_)) {
+        if matches!(first, Step::Record(_)) && !outcome.failed.is_empty() {
             break;
         }
     }
     outcome
+}
+
+/// Carries out steps at the same time; each node hears what is for it in order. Gives for each
+/// step why it failed.
+async fn carry_out(world: &World, seen: &Seen, steps: &[Step]) -> Vec<Option<String>> {
+    let mut by_pod: BTreeMap<Option<String>, Vec<(usize, Effect)>> = BTreeMap::new();
+    let mut tried = vec![0; steps.len()];
+    for (index, step) in steps.iter().enumerate() {
+        for effect in effect::in_words(step, &seen.object) {
+            tried[index] += 1;
+            by_pod.entry(effect.pod()).or_default().push((index, effect));
+        }
+    }
+    let told = by_pod.into_values().map(|effects| tell_one(world, seen, effects));
+    let told: Vec<_> = stream::iter(told).buffer_unordered(NODES_AT_ONCE).collect().await;
+    let mut failures: Vec<Vec<String>> = vec![Vec::new(); steps.len()];
+    for (index, why) in told.into_iter().flatten() {
+        failures[index].push(why);
+    }
+    let outcome = steps.iter().zip(tried).zip(failures).map(|((step, tried), failures)| {
+        // Of those who are told of a death, one who heard it is enough: they tell each other.
+        let some_heard = matches!(step, Step::DeclareDead { .. }) && failures.len() < tried;
+        (!failures.is_empty() && !some_heard).then(|| failures.join("; "))
+    });
+    outcome.collect()
+}
+
+/// Performs the effects on one node, or on the API server, in order. A node that does not answer
+/// one is not asked for the rest. Gives what failed, by the index of its step.
+async fn tell_one(
+    world: &World,
+    seen: &Seen,
+    effects: Vec<(usize, Effect)>,
+) -> Vec<(usize, String)> {
+    let mut failed = Vec::new();
+    let mut is_dumb = false;
+    for (index, effect) in effects {
+        if is_dumb {
+            failed.push((index, "the node did not answer just now".to_owned()));
+            continue;
+        }
+        if let Err(e) = perform(world, seen, &effect).await {
+            is_dumb = matches!(
+                &e,
+                ActError::Node { source: LinkError::Deadline(_) | LinkError::Broken { .. }, .. }
+            );
+            failed.push((index, e.to_string()));
+        }
+    }
+    failed
 }
 
 /// Tells what a report says: the status where it differs from the one that stands, and events.

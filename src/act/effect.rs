@@ -166,6 +166,11 @@ pub fn in_words(step: &Step, object: &Arc<RedisCluster>) -> Vec<Effect> {
     }
 }
 
+/// Whether a step is told to nodes, and not to the API server.
+pub fn is_for_nodes(step: &Step) -> bool {
+    !orders(step).is_empty()
+}
+
 fn orders(step: &Step) -> Vec<Effect> {
     match step {
         Step::Meet { on, other, port, bus_port } => {
