@@ -9,7 +9,7 @@ use mio::net::TcpStream;
 use holdfast_wire::resp::Protocol;
 use holdfast_wire::resp::request::Parser;
 
-use crate::commands::{Block, Command};
+use crate::commands::{Block, Command, Flags};
 use crate::output::Output;
 
 /// Names a client, also after it has gone.
@@ -54,8 +54,24 @@ pub struct Multi {
     pub queued: Vec<(&'static Command, Vec<Vec<u8>>)>,
     /// A request was refused: EXEC fails.
     pub aborted: bool,
-    /// A queued command may write.
-    pub writes: bool,
+    /// Flags that at least one queued command has.
+    pub some_have: u32,
+    /// Flags that at least one queued command lacks.
+    pub some_lack: u32,
+}
+
+impl Multi {
+    /// Adds a request.
+    pub fn push(&mut self, command: &'static Command, args: Vec<Vec<u8>>) {
+        self.some_have |= command.flags.0;
+        self.some_lack |= !command.flags.0;
+        self.queued.push((command, args));
+    }
+
+    /// True when a queued command may write.
+    pub fn writes(&self) -> bool {
+        self.some_have & Flags::WRITE.0 != 0
+    }
 }
 
 /// A command that waits for keys.
@@ -100,6 +116,8 @@ pub struct Client {
     pub input: Vec<u8>,
     /// See `input`.
     pub input_start: usize,
+    /// Bytes of `input` while it is being run and lies elsewhere.
+    pub running_bytes: usize,
     /// Reads requests.
     pub parser: Parser,
     /// Replies on their way out.
@@ -163,6 +181,7 @@ impl Client {
             authenticated: false,
             input: Vec::new(),
             input_start: 0,
+            running_bytes: 0,
             parser: Parser::new(),
             output: Output::default(),
             multi: None,

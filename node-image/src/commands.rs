@@ -34,6 +34,7 @@ pub mod migrate;
 mod parse;
 pub mod persistence;
 pub mod replication;
+pub mod scripting;
 pub mod server;
 pub mod spec;
 pub mod string;

@@ -241,10 +241,14 @@ impl Core {
         self.blocked.touched(db, key);
     }
 
-    /// All keys of a database may have changed (FLUSHDB, SWAPDB, a new snapshot). `None`: of all
-    /// databases.
+    /// All keys of a database are about to go or to change (FLUSHDB, a new snapshot); `None`: of
+    /// all databases. To be called before, since a key that was not there has not changed.
     pub fn touched_all(&mut self, db: Option<usize>) {
-        self.watched.touched_all(db, &mut self.clients);
+        for (db, key) in self.watched.keys(db) {
+            if self.store.peek(db, &key, self.now_ms).is_some() {
+                self.watched.touched(db, &key, &mut self.clients);
+            }
+        }
         let waiting: Vec<_> = self.blocked.keys().map(|(db, key)| (db, key.to_vec())).collect();
         for (of, key) in waiting {
             if db.is_none_or(|db| db == of) {

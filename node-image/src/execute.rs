@@ -48,6 +48,7 @@ pub fn run_input(core: &mut Core, id: ClientId) -> bool {
         return false;
     }
     let input = std::mem::take(&mut client.input);
+    client.running_bytes = input.len() - client.input_start;
     let mut parser = std::mem::take(&mut client.parser);
     let mut at = client.input_start;
     let mut reply = open_reply(core, id);
@@ -99,6 +100,7 @@ pub fn run_input(core: &mut Core, id: ClientId) -> bool {
     if let Some(client) = core.clients.get_mut(id) {
         client.input = input;
         client.input_start = at;
+        client.running_bytes = 0;
         client.parser = parser;
         compact(&mut client.input, &mut client.input_start);
     }
@@ -221,8 +223,7 @@ fn run_request(core: &mut Core, id: ClientId, args: &[&[u8]], reply: &mut ReplyB
 fn queue(core: &mut Core, id: ClientId, command: &'static Command, args: &[&[u8]]) {
     let owned = args.iter().map(|arg| arg.to_vec()).collect();
     if let Some(multi) = core.clients.get_mut(id).and_then(|client| client.multi.as_mut()) {
-        multi.writes |= command.is_write();
-        multi.queued.push((command, owned));
+        multi.push(command, owned);
     }
 }
 
@@ -233,14 +234,20 @@ fn refuse(
     error: &CommandError,
     reply: &mut ReplyBuf,
 ) {
-    reply.error(error.as_str());
+    let is_exec = command.is_some_and(|command| table::full_name(command) == ("", "exec"));
+    // A redirection says where the whole transaction belongs; other refusals say that it is over.
+    let redirects = ["MOVED ", "ASK ", "CLUSTERDOWN ", "TRYAGAIN ", "CROSSSLOT "];
+    let text = match is_exec && !redirects.iter().any(|word| error.as_str().starts_with(word)) {
+        true => format!("EXECABORT Transaction discarded because of: {}", error.as_str()),
+        false => error.as_str().to_owned(),
+    };
+    reply.error(&text);
     core.shared.stats.error_replies.add(1);
-    core.observed.error(error.as_str());
+    core.observed.error(&text);
     if let Some(command) = command {
         let (container, name) = table::full_name(command);
         core.observed.of(container, name).rejected += 1;
     }
-    let is_exec = command.is_some_and(|command| command.name == "exec");
     if is_exec {
         crate::commands::transaction::discard(core, id);
     } else if let Some(multi) = core.clients.get_mut(id).and_then(|c| c.multi.as_mut()) {
@@ -323,7 +330,8 @@ pub fn run(core: &mut Core, call: Call, args: &[&[u8]], reply: &mut ReplyBuf) ->
             Some(client) => (client.address.clone(), client.name.clone()),
             None => (String::new(), Vec::new()),
         };
-        core.latency.add(now_ms / 1000, micros, args, &address, &name);
+        let args = crate::latency::redacted(command, args);
+        core.latency.add(now_ms / 1000, micros, &args, &address, &name);
     }
     outcome
 }

@@ -4,6 +4,8 @@
 
 use std::collections::VecDeque;
 
+use crate::commands::Command;
+use crate::config::table;
 use crate::config::{Config, Name};
 
 const ARGS_MAX: usize = 32;
@@ -73,6 +75,44 @@ impl Latency {
     pub fn clear(&mut self) {
         self.entries.clear();
     }
+}
+
+/// The request without its passwords.
+pub fn redacted<'a>(command: &Command, args: &[&'a [u8]]) -> Vec<&'a [u8]> {
+    let mut all = args.to_vec();
+    let mut hide = |at: usize| {
+        if let Some(arg) = all.get_mut(at) {
+            *arg = b"(redacted)";
+        }
+    };
+    let places = |word: &'static [u8]| {
+        let is_word = move |arg: &&[u8]| arg.eq_ignore_ascii_case(word);
+        args.iter().enumerate().filter(move |(_, arg)| is_word(arg)).map(|(at, _)| at)
+    };
+    match (command.container, command.name) {
+        ("", "auth") => (1..args.len()).for_each(hide),
+        ("", "hello") => places(b"auth").for_each(|at| {
+            hide(at + 1);
+            hide(at + 2);
+        }),
+        ("", "migrate") => {
+            places(b"auth").for_each(|at| hide(at + 1));
+            places(b"auth2").for_each(|at| {
+                hide(at + 1);
+                hide(at + 2);
+            });
+        }
+        ("config", "set") => {
+            for at in (2..args.len()).step_by(2) {
+                let name = String::from_utf8_lossy(args.get(at).copied().unwrap_or_default());
+                if table::find(&name).is_some_and(|directive| directive.is_secret()) {
+                    hide(at + 1);
+                }
+            }
+        }
+        _ => {}
+    }
+    all
 }
 
 fn shortened(args: &[&[u8]]) -> Vec<Vec<u8>> {

@@ -46,17 +46,8 @@ impl Watched {
         }
     }
 
-    /// Every key of a database (of all: `None`) was touched.
-    pub fn touched_all(&mut self, db: Option<usize>, clients: &mut Clients) {
-        for ((of, _), watchers) in &self.keys {
-            if db.is_some_and(|db| db != *of) {
-                continue;
-            }
-            for id in watchers {
-                if let Some(client) = clients.get_mut(*id) {
-                    client.watch_failed = true;
-                }
-            }
-        }
+    /// The watched keys of a database (of all: `None`).
+    pub fn keys(&self, db: Option<usize>) -> Vec<(usize, Vec<u8>)> {
+        self.keys.keys().filter(|(of, _)| db.is_none_or(|db| db == *of)).cloned().collect()
     }
 }

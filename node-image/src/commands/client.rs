@@ -519,7 +519,7 @@ fn describe(text: &mut String, client: &Client, now_ms: i64) {
     let events = if !client.output.is_empty() { "rw" } else { "r" };
     let resp = if client.protocol == Protocol::Resp3 { 3 } else { 2 };
     let lossy = String::from_utf8_lossy;
-    let waiting = client.input.len() - client.input_start;
+    let waiting = client.input.len() - client.input_start + client.running_bytes;
     let _ = write!(
         text,
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub=0 psub=0 \

@@ -158,13 +158,26 @@ fn classic_range(command: &Command) -> (i64, i64, i64) {
     range.unwrap_or((0, 0, 0))
 }
 
+/// True when first key, last key and step cannot say where the keys are.
+fn has_movable_keys(command: &Command) -> bool {
+    let simple = |spec: &KeySpec| {
+        matches!(
+            (spec.begin, spec.find),
+            (Begin::Index(_), Find::Range { limit: 0 | 1, .. })
+        )
+    };
+    !command.keys.iter().all(simple)
+}
+
 fn write_command(reply: &mut ReplyBuf, command: &Command) {
     reply.array(10);
     reply.bulk_str(&full_name(command));
     reply.integer(i64::from(command.arity));
     let flags: Vec<&str> = Flags::NAMES
         .iter()
-        .filter(|(flag, _)| command.flags.has(*flag))
+        .filter(|(flag, _)| {
+            command.flags.has(*flag) || (*flag == Flags::MOVABLEKEYS && has_movable_keys(command))
+        })
         .map(|(_, name)| *name)
         .collect();
     reply.set(flags.len());

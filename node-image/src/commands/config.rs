@@ -2,6 +2,8 @@
 //!
 //! Not known here: what a directive brings about; [`Core::set_config`] tells those who care.
 
+use holdfast_store::glob;
+
 use super::client::write_help;
 use super::{Command, CommandError, Ctx, Flags, Group, Outcome};
 use crate::config::table::{self, TABLE};
@@ -77,8 +79,10 @@ fn get(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, CommandError> {
     let mut found: Vec<(&str, String)> = Vec::new();
     for directive in TABLE {
         for name in [directive.name, directive.alias] {
-            let wanted =
-                |pattern: &Vec<u8>| holdfast_store::glob::matches(pattern, name.as_bytes());
+            let wanted = |pattern: &Vec<u8>| match directive.is_hidden() {
+                true => pattern == name.as_bytes(),
+                false => glob::matches(pattern, name.as_bytes()),
+            };
             if !name.is_empty() && patterns.iter().any(wanted) {
                 found.push((name, ctx.core.config.shown(directive)));
             }

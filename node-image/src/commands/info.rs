@@ -118,7 +118,7 @@ fn clients(core: &mut Core, out: &mut String) {
          blocked_clients:{}\r\ntracking_clients:0\r\nclients_in_timeout_table:{}\r\n",
         core.clients.len(),
         core.config.int(Name::Maxclients),
-        core.blocked.len(),
+        core.blocked.len() + core.paused.len(),
         core.blocked.deadlines(),
     );
 }

@@ -130,6 +130,8 @@ pub enum Group {
     Transactions,
     /// Connections.
     Connection,
+    /// Scripts and functions.
+    Scripting,
     /// The server.
     Server,
     /// The cluster.
@@ -146,6 +148,7 @@ impl Group {
             Group::Hash => "hash",
             Group::Transactions => "transactions",
             Group::Connection => "connection",
+            Group::Scripting => "scripting",
             Group::Server => "server",
             Group::Cluster => "cluster",
         }
@@ -160,6 +163,7 @@ impl Group {
             Group::Hash => Some("@hash"),
             Group::Transactions => Some("@transaction"),
             Group::Connection => Some("@connection"),
+            Group::Scripting => Some("@scripting"),
             Group::Server | Group::Cluster => None,
         }
     }

@@ -23,6 +23,7 @@ const FAMILIES: &[&[Command]] = &[
     super::migrate::COMMANDS,
     super::persistence::COMMANDS,
     super::replication::COMMANDS,
+    super::scripting::COMMANDS,
     super::server::COMMANDS,
     super::string::COMMANDS,
     super::transaction::COMMANDS,

@@ -5,7 +5,7 @@
 
 use holdfast_wire::slot::key_slot;
 
-use super::{Command, CommandError, Ctx, Flags, Group, KeySpec, KeyUse, Origin, Outcome};
+use super::{Command, CommandError, Ctx, Flags, Group, KeySpec, KeyUse, Outcome};
 use crate::clients::{ClientId, Multi};
 use crate::core::Core;
 use crate::execute::{self, Call};
@@ -101,15 +101,6 @@ fn exec(ctx: &mut Ctx<'_>, _: &[&[u8]]) -> Result<Outcome, CommandError> {
     if failed {
         ctx.reply.null_array();
         return Ok(Outcome::Done);
-    }
-    if multi.writes
-        && ctx.origin == Origin::Client
-        && let Some(error) = crate::replication::refuse_write(ctx.core)
-    {
-        let text = error.as_str();
-        return Err(CommandError::text(format!(
-            "EXECABORT Transaction discarded because of: {text}"
-        )));
     }
     ctx.reply.array(multi.queued.len());
     for (command, args) in &multi.queued {

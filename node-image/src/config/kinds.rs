@@ -74,7 +74,8 @@ impl Kind {
             Kind::Bytes { min, max } => within(bytes(word)?, min, max).map(Value::Number),
             Kind::BytesOrPercent => match word.strip_suffix('%') {
                 Some(number) => match number.parse::<i64>() {
-                    Ok(number @ 0..) => Ok(Value::Number(-number)),
+                    Ok(number @ 0..=100) => Ok(Value::Number(-number)),
+                    Ok(101..) => Err("percentage argument must be less or equal to 100".into()),
                     _ => Err("argument must be a memory or percent value".into()),
                 },
                 None => match bytes(word) {

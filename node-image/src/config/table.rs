@@ -29,9 +29,25 @@ pub struct Directive {
 }
 
 impl Directive {
-    /// True when it must not be shown or logged.
+    /// True when CONFIG GET shows it only to those who ask for its very name: it serves tests.
+    pub fn is_hidden(&self) -> bool {
+        use Name::*;
+        matches!(
+            self.id,
+            RdbKeySaveDelay
+                | KeyLoadDelay
+                | LoadingProcessEventsIntervalBytes
+                | AofDisableAutoGc
+                | UseExitOnPanic
+                | WatchdogPeriod
+                | LuaEnableDeprecatedApi
+                | ReplicaIgnoreDiskWriteErrors
+        )
+    }
+
+    /// True when it must not be logged.
     pub fn is_secret(&self) -> bool {
-        matches!(self.id, Name::Requirepass | Name::Masterauth)
+        matches!(self.id, Name::Requirepass | Name::Masterauth | Name::Masteruser)
     }
 }
 

@@ -111,9 +111,15 @@ pub(super) fn admit(core: &mut Core, id: ClientId, args: &[&[u8]], asking: bool)
         return refused(CommandError::new("NOAUTH Authentication required."));
     }
     let is_exec = table::full_name(command) == ("", "exec");
-    let writes =
-        command.is_write() || (is_exec && client.multi.as_ref().is_some_and(|multi| multi.writes));
     let in_multi = client.multi.is_some();
+    // What holds for EXEC is what holds for the commands that it runs.
+    let (some_have, some_lack) = match &client.multi {
+        Some(multi) if is_exec => {
+            (multi.some_have | command.flags.0, multi.some_lack | !command.flags.0)
+        }
+        _ => (command.flags.0, !command.flags.0),
+    };
+    let writes = some_have & Flags::WRITE.0 != 0;
     if in_multi && command.flags.has(Flags::NO_MULTI) {
         return refused(CommandError::new("ERR Command not allowed inside a transaction"));
     }
@@ -121,7 +127,7 @@ pub(super) fn admit(core: &mut Core, id: ClientId, args: &[&[u8]], asking: bool)
         Ok(slot) => slot,
         Err(error) => return refused(error),
     };
-    if let Err(error) = allowed_now(core, id, command, writes) {
+    if let Err(error) = allowed_now(core, id, Flags(some_have), Flags(!some_lack)) {
         return refused(error);
     }
     if in_multi && !ends_queueing(command) {
@@ -146,25 +152,25 @@ fn is_unpause(command: &Command) -> bool {
     table::full_name(command).0 == "client"
 }
 
-/// What memory, disk, replication and loading allow.
+/// What memory, disk, replication and loading allow: to a command by its flags, to a transaction
+/// by those that some and that all of its commands have.
 fn allowed_now(
     core: &mut Core,
     id: ClientId,
-    command: &'static Command,
-    writes: bool,
+    some_have: Flags,
+    all_have: Flags,
 ) -> Result<(), CommandError> {
-    let flags = command.flags;
     let normal = core.clients.get(id).is_some_and(|c| c.kind == crate::clients::ClientKind::Normal);
     if !normal {
         return Ok(());
     }
-    if core.shared.stats.loading.get() != 0 && !flags.has(Flags::LOADING) {
+    if core.shared.stats.loading.get() != 0 && !all_have.has(Flags::LOADING) {
         return Err(CommandError::new("LOADING Redis is loading the dataset in memory"));
     }
-    if flags.has(Flags::DENYOOM) && crate::memory::is_short(core) {
+    if some_have.has(Flags::DENYOOM) && crate::memory::is_short(core) {
         return Err(CommandError::new("OOM command not allowed when used memory > 'maxmemory'."));
     }
-    if writes {
+    if some_have.has(Flags::WRITE) {
         if let Some(error) = crate::aof::refuse_write(core) {
             return Err(error);
         }
@@ -172,7 +178,7 @@ fn allowed_now(
             return Err(error);
         }
     }
-    if !flags.has(Flags::STALE)
+    if !all_have.has(Flags::STALE)
         && !core.config.yes(Name::ReplicaServeStaleData)
         && core.replication.is_stale()
     {
