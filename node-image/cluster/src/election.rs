@@ -134,9 +134,10 @@ impl Node {
             return "the primary was never heard since the start";
         };
         let age = self.now.since(contact).saturating_sub(timeout);
-        match age > self.config.repl_ping_period_ms + timeout * factor {
-            true => "the copy is too old (cluster-replica-validity-factor)",
-            false => "",
+        if age > self.config.repl_ping_period_ms + timeout * factor {
+            "the copy is too old (cluster-replica-validity-factor)"
+        } else {
+            ""
         }
     }
 
@@ -246,9 +247,10 @@ impl Node {
     fn count_and_retry(&mut self, reason: Reason) {
         let majority = self.votes_to_win();
         let (now, durable) = (self.now, self.durable);
-        let retry_ms = match self.own_voters() {
-            true => self.election.retry_ms(),
-            false => (self.config.node_timeout_ms * 4).max(4000),
+        let retry_ms = if self.own_voters() {
+            self.election.retry_ms()
+        } else {
+            (self.config.node_timeout_ms * 4).max(4000)
         };
         let Some(asked) = &mut self.election.asked else { return };
         if asked.votes.len() >= majority {

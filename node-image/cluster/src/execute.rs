@@ -103,16 +103,18 @@ impl Node {
     }
 
     fn known(&self, id: NodeId) -> Result<(), String> {
-        match id == self.id || self.peers.contains_key(&id) {
-            true => Ok(()),
-            false => Err(format!("ERR Unknown node {id}")),
+        if id == self.id || self.peers.contains_key(&id) {
+            Ok(())
+        } else {
+            Err(format!("ERR Unknown node {id}"))
         }
     }
 
     fn is_replica_node(&self, id: NodeId) -> bool {
-        match id == self.id {
-            true => self.primary.is_some(),
-            false => self.peers.get(&id).is_some_and(|peer| peer.is_replica),
+        if id == self.id {
+            self.primary.is_some()
+        } else {
+            self.peers.get(&id).is_some_and(|peer| peer.is_replica)
         }
     }
 
@@ -209,9 +211,10 @@ impl Node {
         if self.known(id).is_err() {
             return Err(format!("ERR I don't know about node {id}"));
         }
-        match self.is_replica_node(id) {
-            true => Err("ERR Target node is not a master".to_owned()),
-            false => Ok(()),
+        if self.is_replica_node(id) {
+            Err("ERR Target node is not a master".to_owned())
+        } else {
+            Ok(())
         }
     }
 
@@ -331,7 +334,9 @@ impl Node {
             }
         }
         let ids: Vec<_> = self.peers.keys().copied().collect();
-        ids.into_iter().for_each(|id| self.remove_peer(id));
+        for id in ids {
+            self.remove_peer(id);
+        }
         self.release(&SlotSet::full());
         self.importing.clear();
         self.health = Health::default();

@@ -63,12 +63,16 @@ impl Node {
             .filter(|(_, link)| !link.connected && now.since(link.created) > limit)
             .map(|(id, _)| *id)
             .collect();
-        stuck.into_iter().for_each(|id| {
+        for id in stuck {
             self.drop_link_of(id);
             self.look_up(id);
-        });
-        hung.into_iter().for_each(|link| self.close(link));
-        silent.into_iter().for_each(|id| self.suspect(id));
+        }
+        for link in hung {
+            self.close(link);
+        }
+        for id in silent {
+            self.suspect(id);
+        }
     }
 
     /// The peer's host refused a connection: its process is not there. Said at once, and told at

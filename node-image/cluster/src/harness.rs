@@ -326,9 +326,10 @@ impl Net {
         }
         let durable = host.durable;
         for answer in ready.answers {
-            match answer.after.is_some_and(|ticket| ticket > durable) {
-                true => host.waiting_answers.push(answer),
-                false => host.answers.push(answer),
+            if answer.after.is_some_and(|ticket| ticket > durable) {
+                host.waiting_answers.push(answer)
+            } else {
+                host.answers.push(answer)
             }
         }
         if let Some(persist) = ready.persist {

@@ -86,7 +86,7 @@ impl Node {
             human_name: name(&self.config.human_name, modern),
             shard: (modern && !ours).then_some(self.shard),
             forgotten: Vec::new(),
-            holdfast: ours.then(|| Holdfast {
+            holdfast: ours.then_some(Holdfast {
                 cluster: self.config.cluster_id,
                 boot: self.config.boot_id,
                 shard: self.shard,
@@ -155,7 +155,9 @@ impl Node {
             let heard = |id: &NodeId| self.peers.get(id).map(|peer| peer.pong_received);
             late.extend(drawn.into_iter().min_by_key(heard).filter(|id| !late.contains(id)));
         }
-        late.into_iter().for_each(|id| self.ping(id));
+        for id in late {
+            self.ping(id);
+        }
     }
 
     /// Takes in what a member says of others.

@@ -97,9 +97,8 @@ pub(crate) fn print(node: &Node) -> String {
 
 /// The slots of a line, each with a space before it.
 pub(crate) fn slot_words(slots: &SlotSet) -> String {
-    let word = |(start, end): (u16, u16)| match start == end {
-        true => format!(" {start}"),
-        false => format!(" {start}-{end}"),
+    let word = |(start, end): (u16, u16)| {
+        if start == end { format!(" {start}") } else { format!(" {start}-{end}") }
     };
     slots.ranges().into_iter().map(word).collect()
 }

@@ -36,7 +36,7 @@ impl Rng {
 
     /// A number below `bound`, or 0 when that is 0.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        (u128::from(self.next()) * u128::from(bound) >> 64) as u64
+        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
 
     /// Random bytes.

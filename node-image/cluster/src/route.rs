@@ -207,9 +207,10 @@ impl SlotMap {
             if access.asking {
                 // With one key the command is served even when the key is not here: it may be
                 // about to be created.
-                return match access.multiple_keys && presence() != Presence::All {
-                    true => Route::TryAgain,
-                    false => Route::Here,
+                return if access.multiple_keys && presence() != Presence::All {
+                    Route::TryAgain
+                } else {
+                    Route::Here
                 };
             }
         }

@@ -97,9 +97,10 @@ impl Node {
         }
         let ours = self.peers.get(&header.sender).is_some_and(|peer| peer.kind == Kind::Ours);
         let (voted_for, at) = peer.voted?;
-        let held = match ours {
-            true => voted_for != header.sender && self.now.since(at) < HOLD_OURS_MS,
-            false => self.now.since(at) < self.config.node_timeout_ms * 2,
+        let held = if ours {
+            voted_for != header.sender && self.now.since(at) < HOLD_OURS_MS
+        } else {
+            self.now.since(at) < self.config.node_timeout_ms * 2
         };
         held.then(|| format!("voted about its primary {} ms ago", self.now.since(at)))
     }

@@ -89,11 +89,12 @@ fn decode_header(reader: &mut Reader<'_>, port: u16) -> Result<(Header, u16), De
     let sender = reader.id().ok_or(DecodeError::Field("sender"))?;
     let slots = reader.slots().ok_or(short)?;
     let primary = reader.take(40).ok_or(short)?;
-    let replica_of = match primary.iter().all(|byte| *byte == 0) {
-        true => None,
-        false => Some(NodeId::from_ascii(primary).map_err(|_| DecodeError::Field("primary"))?),
+    let replica_of = if primary.iter().all(|byte| *byte == 0) {
+        None
+    } else {
+        Some(NodeId::from_ascii(primary).map_err(|_| DecodeError::Field("primary"))?)
     };
-    let ip = reader.ip().ok_or(short)?;
+    let ip = address(reader.take(46).ok_or(short)?);
     let extensions = reader.u16().ok_or(short)?;
     let ours = reader.take(30).ok_or(short)?.starts_with(&MARK[..4]);
     let plain_port = reader.u16().ok_or(short)?;
@@ -177,7 +178,7 @@ fn decode_gossip(reader: &mut Reader<'_>) -> Result<Gossip, DecodeError> {
         node: reader.id().ok_or(DecodeError::Field("gossip"))?,
         ping_sent_s: reader.u32().ok_or(short)?,
         pong_received_s: reader.u32().ok_or(short)?,
-        ip: reader.ip().ok_or(short)?,
+        ip: address(reader.take(46).ok_or(short)?),
         port: reader.u16().ok_or(short)?,
         bus_port: reader.u16().ok_or(short)?,
         flags: reader.u16().ok_or(short)?,
@@ -192,11 +193,18 @@ fn read_extension(reader: &mut Reader<'_>, into: &mut Extensions) -> Result<(), 
     let length = reader.u32().ok_or(short)? as usize;
     let kind = reader.u16().ok_or(short)?;
     reader.take(2).ok_or(short)?;
-    if length % 8 != 0 {
+    if !length.is_multiple_of(8) {
         return Err(DecodeError::Field("extension padding"));
     }
     let content = length.checked_sub(8).and_then(|bytes| reader.take(bytes)).ok_or(short)?;
     extension::read(into, kind, content).ok_or(DecodeError::Field("extension"))
+}
+
+/// An address, or none when the field is empty or no IP address (a peer may announce a name there,
+/// which we do not follow).
+fn address(field: &[u8]) -> Option<IpAddr> {
+    let text = field.split(|byte| *byte == 0).next()?;
+    std::str::from_utf8(text).ok()?.parse().ok()
 }
 
 /// Takes bytes from the front; `None` when there are too few.
@@ -231,13 +239,5 @@ impl<'a> Reader<'a> {
 
     fn slots(&mut self) -> Option<SlotSet> {
         SlotSet::from_bytes(self.take(2048)?)
-    }
-
-    /// An address, or none when the field is empty or no IP address (a peer may announce a name
-    /// there, which we do not follow).
-    fn ip(&mut self) -> Option<Option<IpAddr>> {
-        let field = self.take(46)?;
-        let text = field.split(|byte| *byte == 0).next()?;
-        Some(std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()))
     }
 }

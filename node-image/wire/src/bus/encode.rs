@@ -91,11 +91,11 @@ fn encode_body(out: &mut Vec<u8>, body: &Body) -> (u16, u16, u16) {
 fn encode_heartbeat(out: &mut Vec<u8>, kind: u16, heartbeat: &Heartbeat) -> (u16, u16, u16) {
     let Heartbeat { gossip, extensions } = heartbeat;
     out.reserve(gossip.len() * GOSSIP_BYTES);
-    gossip.iter().for_each(|entry| push_gossip(out, entry));
-    let written = match extensions == &Extensions::default() {
-        true => 0,
-        false => extension::write(out, extensions),
-    };
+    for entry in gossip {
+        push_gossip(out, entry);
+    }
+    let written =
+        if extensions == &Extensions::default() { 0 } else { extension::write(out, extensions) };
     (kind, gossip.len() as u16, written)
 }
 
