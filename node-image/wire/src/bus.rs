@@ -3,12 +3,14 @@
 //! A frame is a header of 2256 bytes and a body that depends on its type; all numbers are
 //! big-endian:
 //!
+//! ```text
 //!      0 "RCmb"           12 type, 14 count      2128 id of the sender's primary (40)
 //!      4 total length     16 currentEpoch        2168 announced ip (46), 2214 extensions
 //!      8 version (1)      24 configEpoch         2216 reserved (30)   <- our mark, see below
 //!     10 port             32 offset              2246 plaintext port, 2248 bus port, 2250 flags
 //!                         40 sender's id (40)    2252 state, 2253 message flags (3)
 //!                         80 slots (2048)        2256 body
+//! ```
 //!
 //! **Our dialect.** Stock Redis 7.0 warns about extensions that it does not know, and others read
 //! some types differently, so what is ours may only go to our own kind. A node of our kind puts

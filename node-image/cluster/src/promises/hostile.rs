@@ -35,13 +35,20 @@ fn a_body() -> impl Strategy<Value = Body> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
     /// Packets that decode, from members and strangers, with contents that no honest node sends.
     #[test]
     fn no_sequence_of_packets_panics_or_makes_a_slot_have_two_owners(
         packets in prop::collection::vec(
-            (0usize..4, any::<(u64, u64, u64)>(), any::<(u16, u16)>(), 0u8..5, any::<u16>(), a_body()),
+            (
+                0usize..4,
+                any::<(u64, u64, u64)>(),
+                any::<(u16, u16)>(),
+                0u8..5,
+                any::<u16>(),
+                a_body(),
+            ),
             1..40,
         )
     ) {
