@@ -92,6 +92,7 @@ pub fn plan(cluster: &ValidatedCluster, observed: &Observed) -> Plan {
     slots::slots(&context, &mut plan);
     scale::scale_in(&context, &mut plan);
     rollout::rollout(&context, &mut plan);
+    presence::label_roles(&context, &mut plan);
     plan.waiting_on.sort();
     plan.waiting_on.dedup();
     plan

@@ -31,6 +31,10 @@ pub(super) fn presence(context: &Context<'_>, plan: &mut Plan) {
     for pod in &context.observed.pods {
         pod_presence(pod, plan);
     }
+}
+
+/// Keeps the label that people and autoscalers select by.
+pub(super) fn label_roles(context: &Context<'_>, plan: &mut Plan) {
     for member in context.topology.members.values() {
         // One that neither follows nor owns anything has no role that anybody could rely on.
         let role = match (member.primary_id, member.slots.is_empty()) {

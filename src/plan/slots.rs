@@ -41,7 +41,7 @@ pub(super) fn slots(context: &Context<'_>, plan: &mut Plan) {
     let mut holders = holders(context);
     let wished = usize::from(context.cluster.shards);
     if holders.iter().filter(|holder| holder.stays).count() < wished {
-        return explain_missing_leaders(context, &holders, plan);
+        return explain_missing_leaders(context, plan);
     }
     let is_draining = holders.iter().any(|holder| !holder.stays && holder.count > 0);
     if is_draining && !has_room(context) {
@@ -124,21 +124,15 @@ fn holders<'t, 'a>(context: &'t Context<'a>) -> Vec<Holder<'t, 'a>> {
     holders
 }
 
-/// While a shard has no leader that answers, shares cannot be known; what to say about it is
-/// said by `failover.rs` and `presence.rs`, but a new shard must be named here.
-fn explain_missing_leaders(context: &Context<'_>, holders: &[Holder<'_, '_>], plan: &mut Plan) {
-    let led: Vec<_> = holders
-        .iter()
-        .filter(|holder| holder.stays)
-        .map(|holder| holder.member.pod.shard)
-        .collect();
-    for shard in (0..context.cluster.shards).filter(|shard| !led.contains(shard)) {
-        let about = crate::resources::shard_name(&context.cluster.name, shard);
-        plan.wait(
-            WaitingFor::PodRunning,
-            &about,
-            "the shard has no node that leads it yet".to_owned(),
-        );
+/// While a shard has no leader that answers, shares cannot be known. A leader that is absent is
+/// spoken of by `failover.rs`; a shard that never had one must be named here.
+fn explain_missing_leaders(context: &Context<'_>, plan: &mut Plan) {
+    for shard in 0..context.cluster.shards {
+        if matches!(context.topology.leader(shard), Leader::Nobody) {
+            let about = crate::resources::shard_name(&context.cluster.name, shard);
+            let message = "the shard has no node that leads it yet".to_owned();
+            plan.wait(WaitingFor::PodRunning, &about, message);
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use super::agreement::first_difference;
 use crate::api::conditions::ConditionType;
 use crate::observed::Observed;
 use crate::plan::topology::{Leader, Topology};
-use crate::plan::{Plan, Step, Waiting, WaitingFor};
+use crate::plan::{FailoverMode, Plan, Step, Waiting, WaitingFor};
 use crate::validate::ValidatedCluster;
 
 /// One condition's verdict.
@@ -259,8 +259,12 @@ impl<'f, 'a> Facts<'f, 'a> {
         let sets = observed.stateful_sets.iter().filter(|set| !set.deleting).count();
         let shards = usize::from(self.cluster.shards);
         let pods = self.cluster.replicas_per_shard + 1;
-        let is_failing = any(|step| matches!(step, Step::DeclareDead { .. }))
-            || self.waiting(&[WaitingFor::Election, WaitingFor::ProofOfDeath]).is_some();
+        let is_failing =
+            any(|step| match step {
+                Step::DeclareDead { .. } => true,
+                Step::Failover { mode, .. } => *mode != FailoverMode::Graceful,
+                _ => false,
+            }) || self.waiting(&[WaitingFor::Election, WaitingFor::ProofOfDeath]).is_some();
         let has_empty_leader = (0..self.cluster.shards).any(|shard| {
             matches!(self.topology.leader(shard), Leader::Member(leader) if leader.slots.is_empty())
         });

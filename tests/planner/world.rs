@@ -84,6 +84,7 @@ pub(crate) struct World {
     /// Broken promises, in words.
     pub(crate) violations: Vec<String>,
     counter: u64,
+    ranges: BTreeMap<NodeId, Vec<(u16, u16)>>,
 }
 
 impl World {
@@ -106,6 +107,7 @@ impl World {
             machines: 3,
             violations: Vec::new(),
             counter: 0,
+            ranges: BTreeMap::new(),
         }
     }
 
@@ -157,13 +159,18 @@ impl World {
             if !wanted.contains(&name) || self.pods[&name].deleting {
                 self.end_container(&name);
                 self.depart(&name);
-                self.pods.remove(&name);
+                let pod = self.pods.remove(&name);
+                let has_storage = self.has_storage();
+                if let Some(node) = pod.and_then(|pod| self.nodes.get_mut(&pod.node?)) {
+                    node.gone = !has_storage;
+                }
             }
         }
     }
 
     /// The operator's watch sees a pod's last state before it goes.
     fn depart(&mut self, name: &str) {
+        self.note_ranges();
         let fact = self.pod_fact(name);
         if fact.incarnation.is_some() {
             self.memory.departed.insert(fact.uid.clone(), fact);

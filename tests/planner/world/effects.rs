@@ -47,7 +47,7 @@ impl World {
             }
             Step::AddSlots { on, slots } => {
                 let id = self.at(on)?;
-                if self.nodes.values().any(|node| node.slots.intersects(slots)) {
+                if self.nodes.values().any(|node| !node.gone && node.slots.intersects(slots)) {
                     self.violations.push(format!("slots with an owner handed out to {on}"));
                 }
                 let node = self.nodes.get_mut(&id).unwrap();

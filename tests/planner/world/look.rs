@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use holdfast::observed::*;
 use holdfast::resources::Kind;
 use holdfast_wire::id::NodeId;
-use holdfast_wire::slot::SlotSet;
 use holdfast_wire::state::{BootState, MigrationState, NodeRole, NodeState, PeerState};
 
 use super::World;
 
 impl World {
     pub(crate) fn observe(&mut self) -> Observed {
+        self.note_ranges();
         let names: Vec<String> = self.pods.keys().cloned().collect();
         for name in &names {
             self.remember(name);
@@ -33,6 +33,11 @@ impl World {
             objects: self.object_facts(),
             machines: self.machine_facts(),
         }
+    }
+
+    /// Working out runs of slots is what takes longest, so it is done once a node.
+    pub(super) fn note_ranges(&mut self) {
+        self.ranges = self.nodes.iter().map(|(id, node)| (*id, node.slots.ranges())).collect();
     }
 
     fn remember(&mut self, name: &str) {
@@ -100,9 +105,10 @@ impl World {
         let node = &self.nodes[&id];
         let role = if node.primary.is_some() { NodeRole::Replica } else { NodeRole::Primary };
         let peers: Vec<PeerState> = node.known.keys().map(|peer| self.peer_of(id, *peer)).collect();
-        let assigned = peers
-            .iter()
-            .fold(node.slots.clone(), |all, peer| all.union(&SlotSet::from_ranges(&peer.slots)));
+        let assigned = node
+            .known
+            .keys()
+            .fold(node.slots.clone(), |all, peer| all.union(&self.nodes[peer].slots));
         let synced =
             self.nodes.iter().filter(|(_, n)| n.alive && n.link_up && n.primary == Some(id));
         NodeState {
@@ -118,7 +124,7 @@ impl World {
             current_epoch: self.nodes.values().map(|node| node.config_epoch).max().unwrap_or(0),
             config_epoch: node.config_epoch,
             cluster_ok: assigned.len() == 16384 && node.failed.is_empty(),
-            slots: node.slots.ranges(),
+            slots: self.ranges[&id].clone(),
             slots_assigned: assigned.len(),
             keys: u64::from(node.keyed.len()),
             used_bytes: u64::from(node.keyed.len()) * 1000,
@@ -160,7 +166,7 @@ impl World {
             pfail: !peer.alive && peer.dead_ticks > 4,
             fail: node.failed.contains(&peer_id),
             lame: peer.lame,
-            slots: peer.slots.ranges(),
+            slots: self.ranges[&peer_id].clone(),
         }
     }
 

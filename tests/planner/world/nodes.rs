@@ -18,6 +18,8 @@ pub(crate) struct Job {
 #[derive(Default)]
 pub(crate) struct Node {
     pub(crate) alive: bool,
+    /// Its files are gone, so it can never come back.
+    pub(crate) gone: bool,
     pub(crate) lame: bool,
     pub(crate) pod: String,
     pub(crate) pod_uid: String,
