@@ -232,7 +232,7 @@ impl Core {
     pub fn record_own_effect<A: AsRef<[u8]>>(&mut self, db: usize, key: &[u8], args: &[A]) {
         self.note_change();
         let slot = self.is_cluster().then(|| key_slot(key));
-        self.unit.push(db, slot, args);
+        self.unit.push_loose(db, slot, args);
     }
 
     /// See [`crate::commands::Ctx::touched`].

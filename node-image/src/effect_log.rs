@@ -62,12 +62,22 @@ pub struct Effect {
 pub struct Unit {
     effects: Vec<Effect>,
     bytes: Vec<u8>,
+    loose: bool,
 }
 
 impl Unit {
+    /// Adds an effect that has nothing to do with the others, such as the end of a key whose time
+    /// was over: alone or among its like it needs no transaction.
+    pub fn push_loose<A: AsRef<[u8]>>(&mut self, db: usize, slot: Option<Slot>, args: &[A]) {
+        let loose = self.loose || self.is_empty();
+        self.push(db, slot, args);
+        self.loose = loose;
+    }
+
     /// Adds an effect.
     pub fn push<A: AsRef<[u8]>>(&mut self, db: usize, slot: Option<Slot>, args: &[A]) {
         let start = self.bytes.len();
+        self.loose = false;
         encode_into(&mut self.bytes, args);
         self.effects.push(Effect { db, slot, bytes: start..self.bytes.len() });
     }
@@ -146,7 +156,7 @@ impl EffectLog {
 
     /// Appends the effects of one unit, wrapped in MULTI and EXEC when there are several.
     pub fn append_unit(&mut self, unit: &mut Unit) {
-        let several = unit.effects.len() > 1;
+        let several = unit.effects.len() > 1 && !unit.loose;
         let first_db = unit.effects.first().map_or(0, |effect| effect.db);
         if several {
             self.select(first_db);
@@ -162,6 +172,7 @@ impl EffectLog {
         }
         unit.effects.clear();
         unit.bytes.clear();
+        unit.loose = false;
     }
 
     /// Appends bytes of the primary's stream as they came, so that offsets stay the same all along
@@ -280,6 +291,21 @@ mod tests {
         let kinds: Vec<_> = log.turn().iter().map(|mark| mark.kind).collect();
         use EntryKind::*;
         assert_eq!(kinds, [Select, Bracket, Effect, Effect, Bracket]);
+    }
+
+    #[test]
+    fn what_ends_by_itself_makes_no_transaction_but_joins_one() {
+        use EntryKind::*;
+        let mut log = EffectLog::new(1024);
+        let mut unit = Unit::default();
+        unit.push_loose(2, None, &["DEL", "a"]);
+        unit.push_loose(2, None, &["DEL", "b"]);
+        log.append_unit(&mut unit);
+        unit.push_loose(2, None, &["DEL", "c"]);
+        unit.push(2, None, &["SET", "c", "d"]);
+        log.append_unit(&mut unit);
+        let kinds: Vec<_> = log.turn().iter().map(|mark| mark.kind).collect();
+        assert_eq!(kinds, [Select, Effect, Effect, Bracket, Effect, Effect, Bracket]);
     }
 
     #[test]

@@ -309,6 +309,10 @@ pub fn run(core: &mut Core, call: Call, args: &[&[u8]], reply: &mut ReplyBuf) ->
     );
     core.collect_expired();
     let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    if micros >= 1000 && !in_exec {
+        // What comes next in this turn, and clients that this has woken, must not live in the past.
+        core.now_ms = crate::clock::unix_ms() as i64;
+    }
     core.shared.stats.commands.add(1);
     let (container, name) = table::full_name(command);
     let count = core.observed.of(container, name);

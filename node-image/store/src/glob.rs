@@ -6,9 +6,13 @@
 //! ```
 //!
 //! A mismatch goes back to the last `*` only, never to an earlier one, which is enough: the work
-//! is at most pattern times text, whatever the pattern.
+//! is at most pattern times text, whatever the pattern. Like in Redis, a pattern that needs more
+//! than a thousand stars fits nothing.
 //!
 //! Not known here: characters; everything is bytes.
+
+/// Runs of stars that a match may use.
+const STARS_MAX: usize = 1_000;
 
 /// Whether the whole text fits the pattern.
 pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
@@ -24,9 +28,16 @@ fn matches_with(pattern: &[u8], text: &[u8], any_case: bool) -> bool {
     let (mut pattern, mut text) = (pattern, text);
     // Behind the last star: the pattern there, and the text from which it is tried next.
     let mut retry: Option<(&[u8], &[u8])> = None;
+    let mut stars = 0;
     loop {
         if let Some((b'*', rest)) = pattern.split_first() {
             pattern = rest;
+            if !matches!(rest, [b'*', ..]) {
+                stars += 1;
+            }
+            if stars > STARS_MAX {
+                return false;
+            }
             retry = Some((rest, text));
             continue;
         }
@@ -136,6 +147,12 @@ mod tests {
             assert!(!matches(pattern.as_bytes(), text.as_bytes()), "{pattern} {text}");
         }
         assert!(matches_any_case(b"MAX[a-z]EM*", b"maxmemory"));
+    }
+
+    #[test]
+    fn a_thousand_stars_are_enough() {
+        assert!(matches(&b"*?".repeat(1_000), &b"a".repeat(1_000)));
+        assert!(!matches(&b"*?".repeat(1_001), &b"a".repeat(1_001)));
     }
 
     #[test]

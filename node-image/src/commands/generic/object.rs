@@ -1,6 +1,6 @@
 //! How values are kept and used.
 
-use holdfast_store::Tracking;
+use holdfast_store::{StringValue, Tracking, Value};
 
 use crate::commands::keyspace::{DONE, Ended};
 use crate::commands::spec::KeyUse;
@@ -51,11 +51,16 @@ fn encoding(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
     DONE
 }
 
-/// `OBJECT REFCOUNT key`: no value is shared between keys.
+/// `OBJECT REFCOUNT key`: no value is shared between keys. A small number costs no memory of its
+/// own, which clients know as a count without end.
 fn refcount(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
-    match ctx.core.store.contains(ctx.db, args[2], ctx.now_ms) {
-        true => ctx.reply.integer(1),
-        false => ctx.reply.null(),
+    const SMALL_NUMBER_MAX: i64 = 9_999;
+    match ctx.core.store.get_quietly(ctx.db, args[2], ctx.now_ms) {
+        Some(Value::String(StringValue::Int(0..=SMALL_NUMBER_MAX))) => {
+            ctx.reply.integer(i64::from(i32::MAX));
+        }
+        Some(_) => ctx.reply.integer(1),
+        None => ctx.reply.null(),
     }
     DONE
 }

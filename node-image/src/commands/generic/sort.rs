@@ -45,8 +45,10 @@ impl<'a> Options<'a> {
                 options.store = Some(args.next().ok_or(CommandError::SYNTAX)?);
             } else if is_word(arg, "BY") {
                 let pattern = args.next().ok_or(CommandError::SYNTAX)?;
-                options.unsorted = !pattern.contains(&b'*');
-                if cluster && !options.unsorted {
+                let names_keys = pattern.contains(&b'*');
+                // Once said, it stays said, also in front of a pattern that names keys.
+                options.unsorted |= !names_keys;
+                if cluster && names_keys {
                     return Err(CommandError::new("ERR BY option of SORT denied in cluster mode."));
                 }
                 options.by = Some(pattern);
