@@ -36,6 +36,8 @@ pub enum Stage {
     Snapshot(u64),
     /// It has the snapshot of this run and loads it.
     Loading(u64),
+    /// It has loaded it, and gets what was written meanwhile when the turn ends.
+    Loaded(u64),
     /// It gets the stream.
     Online,
 }
@@ -211,16 +213,8 @@ pub fn on_ack(core: &mut Core, client: ClientId, offset: u64) {
     replica.acked = replica.acked.max(offset);
     replica.acked_ms = now_ms;
     if let Stage::Loading(run) = replica.stage {
-        replica.stage = Stage::Online;
-        if let Some(group) = feed.groups.iter().find(|group| group.run == run) {
-            let (bytes, until) = (group.since.clone(), group.until);
-            if let Some(replica) = feed.get_mut(client) {
-                replica.given = until;
-            }
-            push(core, client, bytes);
-        }
-        tracing::info!("Synchronization with replica {} succeeded", name(core, client));
-        forget_groups(core);
+        // Its output is in use while its request runs: the rest follows at the end of the turn.
+        replica.stage = Stage::Loaded(run);
     }
     super::wait::on_ack(core);
 }
@@ -281,7 +275,7 @@ pub fn on_client_closed(core: &mut Core, client: ClientId) {
 fn forget_groups(core: &mut Core) {
     let feed = &mut core.replication.feed;
     let is_used = |run: u64| {
-        let stages = [Stage::Snapshot(run), Stage::Loading(run)];
+        let stages = [Stage::Snapshot(run), Stage::Loading(run), Stage::Loaded(run)];
         feed.replicas.iter().any(|replica| stages.contains(&replica.stage))
     };
     let unused: Vec<u64> =
@@ -298,6 +292,7 @@ pub fn on_turn(core: &mut Core) {
         return;
     }
     gather(core);
+    catch_up(core);
     stream(core);
     begin_waiting(core);
 }
@@ -320,9 +315,35 @@ fn gather(core: &mut Core) {
     }
 }
 
+/// Those who have loaded their snapshot get what was written since its cut.
+fn catch_up(core: &mut Core) {
+    let feed = &core.replication.feed;
+    let loaded = |replica: &Replica| match replica.stage {
+        Stage::Loaded(run) => Some((replica.client, run)),
+        _ => None,
+    };
+    let ready: Vec<(ClientId, u64)> = feed.replicas.iter().filter_map(loaded).collect();
+    if ready.is_empty() {
+        return;
+    }
+    for (client, run) in ready {
+        let feed = &mut core.replication.feed;
+        let Some(group) = feed.groups.iter().find(|group| group.run == run) else { continue };
+        let (bytes, until) = (group.since.clone(), group.until);
+        if let Some(replica) = feed.get_mut(client) {
+            replica.stage = Stage::Online;
+            replica.given = until;
+        }
+        push(core, client, bytes);
+        tracing::info!("Synchronization with replica {} succeeded", name(core, client));
+    }
+    forget_groups(core);
+}
+
 fn close_members(core: &mut Core, run: u64) {
     let mut clients = members(&core.replication.feed, run, Stage::Snapshot);
     clients.extend(members(&core.replication.feed, run, Stage::Loading));
+    clients.extend(members(&core.replication.feed, run, Stage::Loaded));
     for client in clients {
         core.close(client);
     }
@@ -473,7 +494,7 @@ pub fn on_snapshot_ended(core: &mut Core, run: u64, result: Result<u64, String>)
         replica.acked = offset;
         replica.acked_ms = now_ms;
         if replica.is_silent {
-            on_ack(core, client, offset);
+            replica.stage = Stage::Loaded(run);
         }
     }
     forget_groups(core);
@@ -488,7 +509,7 @@ pub fn cron(core: &mut Core) {
         let Some(client) = core.clients.get(replica.client) else { continue };
         let is_idle = match replica.stage {
             Stage::Online => !replica.is_silent && now_ms - replica.acked_ms > timeout_ms,
-            Stage::Snapshot(_) | Stage::Loading(_) => {
+            Stage::Snapshot(_) | Stage::Loading(_) | Stage::Loaded(_) => {
                 if client.written_bytes != replica.progress.0 || client.output.is_empty() {
                     replica.progress = (client.written_bytes, now_ms);
                 }

@@ -24,7 +24,7 @@ pub fn append_info(core: &Core, out: &mut String) {
         let ip = feed::ip(core, replica.client);
         let state = match replica.stage {
             Stage::Online => "online",
-            Stage::Snapshot(_) | Stage::Loading(_) => "send_bulk",
+            Stage::Snapshot(_) | Stage::Loading(_) | Stage::Loaded(_) => "send_bulk",
             Stage::Greeting | Stage::Waiting => "wait_bgsave",
         };
         let lag = (core.now_ms - replica.acked_ms) / 1000;

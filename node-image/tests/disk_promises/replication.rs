@@ -76,7 +76,7 @@ fn a_stock_replica_that_loads_from_the_socket_follows_our_primary() {
 #[test]
 fn passwords_are_given_and_wrong_ones_are_refused() {
     let root = tempfile::tempdir().unwrap();
-    let primary = Server::ours(root.path(), &["--requirepass", "secret", "--protected-mode", "no"]);
+    let primary = Server::ours(root.path(), &["--requirepass", "secret"]);
     let replica = Server::ours(root.path(), &["--masterauth", "wrong"]);
     follow(&replica, primary.port);
     until("the refusal is logged", || replica.log().contains("Unable to AUTH").then_some(()));

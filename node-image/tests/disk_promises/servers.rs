@@ -109,10 +109,21 @@ impl Server {
         let dir = root.join(port.to_string());
         std::fs::create_dir_all(&dir).unwrap();
         let (text, place) = (port.to_string(), dir.display().to_string());
-        let mut args: Vec<String> =
-            ["--port", &text, "--bind", "127.0.0.1", "--dir", &place, "--save", ""]
-                .map(str::to_owned)
-                .to_vec();
+        let bus = free_port().to_string();
+        let mut args: Vec<String> = [
+            "--port",
+            &text,
+            "--cluster-port",
+            &bus,
+            "--bind",
+            "127.0.0.1",
+            "--dir",
+            &place,
+            "--save",
+            "",
+        ]
+        .map(str::to_owned)
+        .to_vec();
         args.extend(extra.iter().map(|word| (*word).to_owned()));
         let mut server = Self { port, dir, program, args, child: None };
         server.launch();
@@ -136,8 +147,8 @@ impl Server {
 
     pub fn wait_ready(&self) {
         until("the server answers", || {
-            let reply = Connection::open(self.port).and_then(|mut c| c.call(&["PING"])).ok()?;
-            (reply == "PONG").then_some(())
+            let reply = Connection::open(self.port).and_then(|mut c| c.call(&["DBSIZE"])).ok()?;
+            (!reply.starts_with("-LOADING")).then_some(())
         });
     }
 
