@@ -349,3 +349,6 @@ pub fn die_with_parent() {
         std::process::exit(1);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,7 @@
 pub mod apply;
 pub mod defaults;
 pub mod discovery;
+pub mod events;
 pub mod failure;
 pub mod fields;
 pub mod garbage;

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::events;
 use crate::failure::Failure;
 use crate::object;
 use crate::resource::{self, ResourceType, Rule, TypeId, Types};
@@ -258,10 +259,18 @@ impl ApiStore {
         let before = self.objects.entry(of.clone()).or_default().insert(key, object.clone());
         let change = if before.is_some() { Change::Modified } else { Change::Added };
         let revision = self.revision;
-        let of = of.clone();
-        self.log.push(WatchEvent { revision, of, change, object: object.clone(), before });
+        self.log.push(WatchEvent {
+            revision,
+            of: of.clone(),
+            change,
+            object: object.clone(),
+            before,
+        });
         self.garbage_due |= !object::items(&object, &["metadata", "ownerReferences"]).is_empty()
             || object::is_terminating(&object);
+        if events::is_mirrored(of) {
+            self.commit(&events::mirror(), events::to_core(&object));
+        }
         object
     }
 
@@ -281,6 +290,9 @@ impl ApiStore {
             before: Some(gone),
         });
         self.garbage_due = true;
+        if events::is_mirrored(of) {
+            self.drop_object(&events::mirror(), namespace, name);
+        }
         if of.plural == "customresourcedefinitions" {
             self.types.retain(|id, _| name != format!("{}.{}", id.plural, id.group));
         }

@@ -454,3 +454,20 @@ fn a_saved_store_goes_on_where_it_was_and_old_watchers_list_again() {
     let expired = again.since(&clusters(), None, &Selector::default(), before).unwrap_err();
     assert_eq!(expired.code(), 410);
 }
+
+#[test]
+fn an_event_of_the_newer_group_is_seen_in_the_core_group() {
+    let mut store = store();
+    let of = TypeId::new("events.k8s.io", "events");
+    let body = json!({"metadata": {"name": "e"}, "eventTime": "2026-11-23T08:56:12.000000Z",
+        "regarding": {"kind": "RedisCluster", "name": "cache"}, "note": "it is ready",
+        "reason": "Ready", "type": "Normal", "reportingController": "holdfast"});
+    store.create(&Target::new(&of, "default", ""), body, &context()).unwrap();
+    let mirrored = store.get(&Target::new(&core("events"), "default", "e")).unwrap();
+    assert_eq!(mirrored["message"], "it is ready");
+    assert_eq!(mirrored["involvedObject"]["name"], "cache");
+    assert_eq!(mirrored["lastTimestamp"], "2026-11-23T08:56:12Z");
+    let target = Target::new(&of, "default", "e");
+    store.delete(&target, &DeleteOptions::default(), &context()).unwrap();
+    assert_eq!(store.all(&core("events")).count(), 0);
+}
