@@ -78,6 +78,14 @@ pub fn load(core: &mut Core, turn: &mut dyn FnMut(&mut Core)) -> Result<(), Boot
     finish(core, manifest, found)
 }
 
+/// Reads the snapshot file into the store as it is, in one go (DEBUG RELOAD).
+pub(crate) fn reload_snapshot(core: &mut Core) -> Result<(), BootError> {
+    let path = path_in_dir(&core.config, core.config.text(Name::Dbfilename));
+    let mut loader = Loader::of_snapshot(path);
+    while !slice(core, &mut loader)? {}
+    Ok(())
+}
+
 /// True until the start has read its data.
 pub(crate) fn is_loading(core: &Core) -> bool {
     core.persistence.boot.is_loading

@@ -45,6 +45,12 @@ impl Mark {
         self.lived = loaded;
     }
 
+    /// The node held data before it started and has had none since. Whether that makes it lame is
+    /// for the bus to say; until data came nobody may take this emptiness for a copy.
+    pub fn is_bereft(&self) -> bool {
+        self.state == State::Set && !self.lived
+    }
+
     /// An orderly stop of an empty node takes the mark away. Not so a lame one, which never had
     /// its data in this life.
     pub fn may_be_cleared(&self) -> bool {

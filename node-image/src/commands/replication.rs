@@ -3,7 +3,6 @@
 //! Not known here: snapshots, streams and links ([`crate::replication`]).
 
 use holdfast_store::number::parse_i64;
-use holdfast_wire::state::BootState;
 
 use super::{Categories, Command, CommandError, Ctx, Flags, Group, Origin, Outcome};
 use crate::replication::feed::{self, Stage};
@@ -86,7 +85,7 @@ pub const COMMANDS: &[Command] = &[
 
 /// Whether this node can be followed now.
 fn may_be_followed(ctx: &Ctx<'_>) -> Result<(), CommandError> {
-    if ctx.core.shared.boot() == BootState::Lame {
+    if ctx.core.routing.lame || ctx.core.persistence.mark.is_bereft() {
         return Err(CommandError::new(
             "NOMASTERLINK This node has lost its data and waits to be failed over",
         ));

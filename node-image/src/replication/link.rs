@@ -200,7 +200,8 @@ fn connect(core: &mut Core) {
     let Some(following) = &mut core.replication.following else { return };
     following.stage_since_ms = core.now_ms;
     following.stage = Stage::Resting { until_ms: core.now_ms + RETRY_MS };
-    if following.address.host.is_empty() {
+    // A lame primary has lost what this node may still hold.
+    if following.address.host.is_empty() || core.routing.primary_lame {
         return;
     }
     let socket = resolve(&following.address).and_then(TcpStream::connect);

@@ -11,7 +11,8 @@ fn mark(server: &Server) -> bool {
 fn one_node(root: &std::path::Path, extra: &[&str]) -> Server {
     let server = Server::ours(root, &[CLUSTER, extra].concat());
     assert_eq!(server.ask("CLUSTER ADDSLOTSRANGE 0 16383"), "OK");
-    until("the cluster is ok", || (server.info("cluster_state") == "ok").then_some(()));
+    let is_ok = || server.ask("CLUSTER INFO").contains("cluster_state:ok");
+    until("the cluster is ok", || is_ok().then_some(()));
     server
 }
 
