@@ -115,6 +115,9 @@ pub struct Batch {
     pub lock: u64,
     /// The keys; none when the slots are empty.
     pub keys: Vec<Packed>,
+    /// Keys that are not here any more, of which the target may have a copy from an attempt that
+    /// was cut off. In the lock they stand behind `keys`.
+    pub gone: Vec<Vec<u8>>,
     /// Why nothing can be packed: this node is a replica now, for example.
     pub refused: Option<String>,
 }
@@ -141,6 +144,8 @@ pub enum KeyOrder {
         lock: u64,
         /// Places in the batch of those that arrived.
         arrived: Vec<usize>,
+        /// The target fell silent: it may have the others or not.
+        unsure: bool,
         /// Hears that it is done.
         reply: mpsc::Sender<()>,
     },

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use holdfast_cluster::{CommandFacts, Pause, SlotMap};
+use holdfast_cluster::{CommandFacts, Pause, RoleChange, SlotMap};
 use holdfast_wire::slot::{Slot, SlotSet, key_slot};
 
 use super::{FromBus, ToBus};
@@ -17,7 +17,12 @@ use crate::{execute, migration, replication, shutdown};
 pub fn on_message(core: &mut Core, message: FromBus) {
     match message {
         FromBus::Routing(map) => on_routing(core, map),
-        FromBus::Role(role) => replication::on_role(core, role),
+        FromBus::Role(role) => {
+            if role != RoleChange::Primary {
+                core.migrations.locks.forget_suspects();
+            }
+            replication::on_role(core, role);
+        }
         FromBus::DropSlots(slots) => drop_slots(core, &slots),
         FromBus::Pause(pause) => on_pause(core, pause),
         FromBus::WatchOffset(offset) => replication::watch_offset(core, offset),

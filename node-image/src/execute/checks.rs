@@ -233,7 +233,10 @@ fn route(
     let (db, now_ms) = (client.db, core.now_ms);
     let presence = || {
         let keys = wanted.keys(core, id, command, args, is_exec);
-        let here = keys.iter().filter(|key| core.store.contains(db, key, now_ms)).count();
+        let is_here = |key: &&Vec<u8>| {
+            core.store.contains(db, key, now_ms) || core.migrations.locks.is_suspect(key)
+        };
+        let here = keys.iter().filter(is_here).count();
         match here {
             0 => Presence::None,
             _ if here == keys.len() => Presence::All,

@@ -158,7 +158,7 @@ impl Runner<'_> {
                     let reason = reason.clone();
                     return Err(JobError::Refused { what: "pack keys", reason });
                 }
-                None if batch.keys.is_empty() => break,
+                None if batch.keys.is_empty() && batch.gone.is_empty() => break,
                 None => self.move_batch(batch)?,
             }
         }
@@ -173,9 +173,10 @@ impl Runner<'_> {
         let mut arrived = Vec::new();
         let outcome = self.send_batch(&batch, &mut arrived);
         let bytes = |at: &usize| batch.keys.get(*at).map_or(0, |one| one.payload.len() as u64);
-        let (keys, bytes) = (arrived.len() as u64, arrived.iter().map(bytes).sum());
-        let lock = batch.lock;
-        self.ask_core(|reply| KeyOrder::Finish { lock, arrived, reply })?;
+        let keys = arrived.iter().filter(|at| **at < batch.keys.len()).count() as u64;
+        let bytes = arrived.iter().map(bytes).sum();
+        let (lock, unsure) = (batch.lock, outcome.is_err());
+        self.ask_core(|reply| KeyOrder::Finish { lock, arrived, unsure, reply })?;
         self.moved_in_group += keys;
         self.job.keys_moved.fetch_add(keys, Relaxed);
         self.job.bytes_moved.fetch_add(bytes, Relaxed);
@@ -194,7 +195,11 @@ impl Runner<'_> {
         let begin = Instant::now();
         loop {
             arrived.clear();
-            let result = self.peer().and_then(|peer| restore(peer, &batch.keys, true, arrived));
+            let result = self.peer().and_then(|peer| {
+                let refusal = restore(peer, &batch.keys, true, arrived)?;
+                erase(peer, &batch.gone, batch.keys.len(), arrived)?;
+                Ok(refusal)
+            });
             match result {
                 Ok(refusal) => {
                     self.wait_for_a_replica();
@@ -310,6 +315,21 @@ impl Runner<'_> {
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Err(JobError::Deaf),
         }
     }
+}
+
+/// Deletes copies of keys that are gone here; their places in the batch begin at `first`.
+fn erase(
+    peer: &mut Peer,
+    gone: &[Vec<u8>],
+    first: usize,
+    arrived: &mut Vec<usize>,
+) -> Result<(), PeerError> {
+    for (n, key) in gone.iter().enumerate() {
+        peer.call(&["ASKING"])?;
+        peer.call(&[b"DEL", &key[..]])?;
+        arrived.push(first + n);
+    }
+    Ok(())
 }
 
 /// How this node proves itself to other nodes' client ports.

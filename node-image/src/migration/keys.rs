@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use holdfast_store::rdb::dump_payload;
-use holdfast_wire::slot::SlotSet;
+use holdfast_wire::slot::{SlotSet, key_slot};
 
 use super::{Batch, Kept, KeyOrder, Packed};
 use crate::clients::ClientId;
@@ -27,12 +27,18 @@ const BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// Time for one batch.
 const BATCH_TIME_MAX: Duration = Duration::from_millis(4);
 
-/// Keys that are on their way to another node.
+/// Keys that are on their way to another node, and *suspects*: keys that were sent to a target
+/// which then fell silent, so that it may have a copy or not.
+///
+/// A suspect is served here, also when it is deleted here: were its client sent to the target, it
+/// might find the old copy alive. The next batch settles the matter: a suspect that is here replaces
+/// the copy, one that is gone is deleted over there too.
 #[derive(Debug, Default)]
 pub struct Locks {
     next: u64,
     held: BTreeMap<u64, Vec<(usize, Vec<u8>)>>,
     keys: HashSet<(usize, Vec<u8>)>,
+    suspects: HashSet<Vec<u8>>,
 }
 
 impl Locks {
@@ -44,6 +50,21 @@ impl Locks {
     /// True when the key is on its way.
     pub fn holds(&self, db: usize, key: &[u8]) -> bool {
         !self.keys.is_empty() && self.keys.contains(&(db, key.to_vec()))
+    }
+
+    /// True when another node may have a copy of the key although it belongs here.
+    pub fn is_suspect(&self, key: &[u8]) -> bool {
+        !self.suspects.is_empty() && self.suspects.contains(key)
+    }
+
+    /// This node is no primary any more: what it suspected means nothing now.
+    pub fn forget_suspects(&mut self) {
+        self.suspects.clear();
+    }
+
+    /// Suspects of these slots.
+    fn suspects_in(&self, slots: &SlotSet) -> Vec<Vec<u8>> {
+        self.suspects.iter().filter(|key| slots.contains(key_slot(key))).cloned().collect()
     }
 
     /// Locks keys; gives the number of the lock.
@@ -105,15 +126,15 @@ pub(crate) fn on_order(core: &mut Core, order: KeyOrder) {
             let batch = take(core, &slots);
             let lock = batch.lock;
             if reply.send(batch).is_err() {
-                finish(core, lock, &[]);
+                finish(core, lock, &[], false);
             }
         }
-        KeyOrder::Finish { lock, arrived, reply } => {
-            finish(core, lock, &arrived);
+        KeyOrder::Finish { lock, arrived, unsure, reply } => {
+            finish(core, lock, &arrived, unsure);
             let _ = reply.send(());
         }
         KeyOrder::Delivered { lock, arrived, token, result, connection } => {
-            finish(core, lock, &arrived);
+            finish(core, lock, &arrived, false);
             if let Some(Kept(target, peer)) = connection {
                 core.migrations.movers.keep(target, *peer);
             }
@@ -136,9 +157,11 @@ fn take(core: &mut Core, slots: &SlotSet) -> Batch {
     }
     let (begin, mut bytes) = (Instant::now(), 0);
     let mut packed: Vec<Packed> = Vec::new();
+    let mut others = false;
     'slots: for slot in slots.iter() {
         for key in core.store.keys_in_slot(slot, BATCH_KEYS_MAX) {
             if core.migrations.locks.holds(0, &key) {
+                others = true;
                 continue;
             }
             let Some(one) = pack(core, 0, &key) else { continue };
@@ -152,11 +175,16 @@ fn take(core: &mut Core, slots: &SlotSet) -> Batch {
     }
     // Keys whose time was over went while we looked.
     core.end_unit();
-    if packed.is_empty() {
-        return Batch::default();
+    let (now_ms, suspects) = (core.now_ms, core.migrations.locks.suspects_in(slots));
+    let gone: Vec<Vec<u8>> =
+        suspects.into_iter().filter(|key| !core.store.contains(0, key, now_ms)).collect();
+    if packed.is_empty() && gone.is_empty() {
+        // A MIGRATE has the last keys on their way: they may yet come back.
+        return if others { refuse(super::job::PAUSED) } else { Batch::default() };
     }
-    let lock = core.migrations.locks.lock(0, packed.iter().map(|one| one.key.clone()));
-    Batch { lock, keys: packed, refused: None }
+    let keys = packed.iter().map(|one| one.key.clone()).chain(gone.iter().cloned());
+    let lock = core.migrations.locks.lock(0, keys);
+    Batch { lock, keys: packed, gone, refused: None }
 }
 
 /// A key as it travels; none when there is no such key.
@@ -170,8 +198,14 @@ pub(crate) fn pack(core: &mut Core, db: usize, key: &[u8]) -> Option<Packed> {
 
 /// Deletes what arrived and unlocks everything. Clients that waited are looked at again by the
 /// event loop later in this turn.
-fn finish(core: &mut Core, lock: u64, arrived: &[usize]) {
+fn finish(core: &mut Core, lock: u64, arrived: &[usize], unsure: bool) {
     let keys = core.migrations.locks.unlock(lock);
+    if unsure {
+        core.migrations.locks.suspects.extend(keys.iter().map(|(_, key)| key.clone()));
+    }
+    for (_, key) in arrived.iter().filter_map(|at| keys.get(*at)) {
+        core.migrations.locks.suspects.remove(key);
+    }
     // A node that lost its role meanwhile must not delete: its primary knows better.
     if !core.replication.is_replica() {
         for (db, key) in arrived.iter().filter_map(|at| keys.get(*at)) {
@@ -199,7 +233,7 @@ pub(crate) fn take_named(
         return Ok(None);
     }
     let lock = core.migrations.locks.lock(db, packed.iter().map(|one| one.key.clone()));
-    Ok(Some(Batch { lock, keys: packed, refused: None }))
+    Ok(Some(Batch { lock, keys: packed, ..Batch::default() }))
 }
 
 #[cfg(test)]
@@ -217,5 +251,16 @@ mod tests {
         assert_eq!(locks.unlock(first), []);
         locks.unlock(second);
         assert!(locks.is_empty());
+    }
+
+    #[test]
+    fn suspects_are_named_by_slot_until_they_mean_nothing() {
+        let mut locks = Locks::default();
+        locks.suspects.insert(b"foo".to_vec());
+        assert!(locks.is_suspect(b"foo") && !locks.is_suspect(b"bar"));
+        assert_eq!(locks.suspects_in(&SlotSet::from_ranges(&[(12182, 12182)])), [b"foo"]);
+        assert_eq!(locks.suspects_in(&SlotSet::from_ranges(&[(0, 100)])), Vec::<Vec<u8>>::new());
+        locks.forget_suspects();
+        assert!(!locks.is_suspect(b"foo"));
     }
 }

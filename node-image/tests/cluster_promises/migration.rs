@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use holdfast_wire::slot::key_slot;
+
 use crate::client::{ClusterClient, text};
 use crate::nodes::{Cluster, PATIENCE, redis_cli, until};
 
@@ -111,6 +113,36 @@ fn a_job_cut_off_by_the_death_of_its_source_is_begun_again_and_ends_well() {
         assert_eq!(text(&reply), "4096");
     }
     assert_eq!(cluster.nodes[0].state().slots, []);
+}
+
+#[test]
+fn a_key_deleted_after_its_copy_was_sent_into_silence_stays_deleted() {
+    let extra = ["--cluster-allow-replica-migration", "no", "--cluster-node-timeout", "60000"];
+    let cluster = Cluster::create(3, 0, &extra);
+    let (source, target) = (&cluster.nodes[0], &cluster.nodes[2]);
+    let mut client = ClusterClient::new(&cluster.ports());
+    let value = "v".repeat(4096);
+    for n in 0..3000 {
+        let reply = client.call(&["SET", &format!("key:{n}"), &value], PATIENCE).unwrap();
+        assert_eq!(text(&reply), "OK");
+    }
+    let order = format!("CLUSTER MIGRATESLOTS SLOTSRANGE 0 5460 NODE {}", target.id());
+    assert_eq!(source.control().text(&order), "OK");
+    until("some keys have moved", || (job_state(&cluster, 0).1 > 0).then_some(()));
+    target.signal("STOP");
+    until("the job gives up", || (job_state(&cluster, 0).0 == "failed").then_some(()));
+    // Some of these keys lie in the target's socket, to be restored when it wakes up.
+    let mut here = source.open();
+    let own = (0..3000).map(|n| format!("key:{n}")).filter(|key| key_slot(key.as_bytes()).0 < 5461);
+    let deleted = own.filter(|key| here.text(&format!("DEL {key}")) == "1").count();
+    assert!(deleted > 0, "every key had moved before the target was stopped");
+    target.signal("CONT");
+    until("the target serves again", || (target.ask("PING") == "PONG").then_some(()));
+    assert_eq!(source.control().text(&order), "OK");
+    wait_job(&cluster, 0);
+    let sizes: usize =
+        cluster.nodes.iter().map(|n| n.ask("DBSIZE").parse::<usize>().unwrap()).sum();
+    assert_eq!(sizes, 3000 - deleted);
 }
 
 #[test]

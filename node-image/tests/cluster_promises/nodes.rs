@@ -4,6 +4,7 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use super::client::Connection;
@@ -11,9 +12,17 @@ use super::client::Connection;
 /// How long a test waits for what must come soon.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
-/// A free port of the loopback interface, at the moment of asking.
+/// A port that nobody listens on. It lies below those that the kernel gives to outgoing
+/// connections, so that it is still free when the server binds it.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = std::process::id() * 101 + NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = 12_000 + (number % 20_000) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Waits until `check` gives something; says what it waited for when it does not.
@@ -102,8 +111,8 @@ impl Server {
         self.child = Some(child);
         let port = self.port;
         until("the server answers PING", || {
-            let answer = Connection::open(port).ok()?.text("PING");
             assert!(self.is_running(), "the server ended:\n{}", self.log());
+            let answer = Connection::open(port).ok()?.text("PING");
             (answer == "PONG").then_some(())
         });
     }
@@ -124,10 +133,14 @@ impl Server {
     pub(crate) fn terminate(&mut self) -> (Option<i32>, Duration) {
         let mut child = self.child.take().expect("the server runs");
         let begin = Instant::now();
-        let kill = Command::new("kill").arg("-TERM").arg(child.id().to_string()).status();
-        assert!(kill.unwrap().success());
+        send_signal("TERM", &child);
         let status = until("the server ends after SIGTERM", || child.try_wait().unwrap());
         (status.code(), begin.elapsed())
+    }
+
+    /// Sends a signal to the running process.
+    pub(crate) fn signal(&self, name: &str) {
+        send_signal(name, self.child.as_ref().expect("the server runs"));
     }
 
     pub(crate) fn log_path(&self) -> PathBuf {
@@ -172,6 +185,11 @@ impl Server {
         let prefix = format!("{field}:");
         text.lines().find_map(|line| line.strip_prefix(&prefix)).unwrap_or("").trim().to_owned()
     }
+}
+
+fn send_signal(name: &str, child: &Child) {
+    let kill = Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string()).status();
+    assert!(kill.unwrap().success());
 }
 
 impl Drop for Server {
