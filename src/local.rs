@@ -221,10 +221,10 @@ impl Folder {
     }
 
     fn close(&self) {
-        if self.temporary {
-            if let Err(e) = fs::remove_dir_all(&self.path) {
-                tracing::warn!(error = %e, "The temporary folder stays.");
-            }
+        if self.temporary
+            && let Err(e) = fs::remove_dir_all(&self.path)
+        {
+            tracing::warn!(error = %e, "The temporary folder stays.");
         }
     }
 }
@@ -313,6 +313,7 @@ fn open_store(folder: &Folder) -> Result<holdfast_api_store::ApiStore, LocalErro
             let saved = serde_json::from_slice(&saved)
                 .map_err(|e| at(&file)(io::Error::new(io::ErrorKind::InvalidData, e)))?;
             store.restore(&saved, now_ms());
+            world::forget_lives(&mut store, now_ms())?;
         }
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}
         Err(e) => return Err(at(&file)(e)),

@@ -4,6 +4,7 @@
 //! only over TLS. So each start makes a certificate and a token of its own. Not known here: what
 //! they open.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -72,7 +73,12 @@ impl Credentials {
 pub fn random_hex(bytes: usize) -> Result<String, getrandom::Error> {
     let mut random = vec![0; bytes];
     getrandom::fill(&mut random)?;
-    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+    let mut digits = String::new();
+    for byte in random {
+        // Writing to a String cannot fail.
+        let _ = write!(digits, "{byte:02x}");
+    }
+    Ok(digits)
 }
 
 /// Writes a file that only its owner reads, in one step.

@@ -18,7 +18,7 @@ mod probe;
 mod render;
 mod status;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -70,15 +70,19 @@ pub async fn run(api: Api, settings: Settings, mut stopped: watch::Receiver<bool
     });
     let mut changes = api.changes();
     let mut lives: JoinSet<String> = JoinSet::new();
-    let mut running: BTreeMap<String, ()> = BTreeMap::new();
+    let mut running: BTreeSet<String> = BTreeSet::new();
     let heartbeat = tokio::spawn(node::keep(api.clone()));
     while !*stopped.borrow() {
         changes.mark_unchanged();
         for pod in kubelet.take_pods() {
             let uid = object::uid(&pod).to_owned();
-            if running.insert(uid, ()).is_none() {
+            if running.insert(uid) {
                 lives.spawn(pod::live(Arc::clone(&kubelet), pod));
             }
+        }
+        let reclaimed = api.read(|store| render::reclaim(store, &kubelet.settings));
+        if let Err(e) = reclaimed {
+            tracing::warn!(error = %e, "The folder of a deleted claim stays.");
         }
         tokio::select! {
             alive = changes.changed() => if alive.is_err() { break },

@@ -32,19 +32,32 @@ fn condition<'a>(cluster: &'a Value, kind: &str) -> Option<&'a Value> {
     items(cluster, &["status", "conditions"]).iter().find(|c| text(c, &["type"]) == kind)
 }
 
-fn is_ready(cluster: &Value) -> bool {
-    condition(cluster, "Ready").is_some_and(|ready| {
+/// True when the operator says so and every pod stands by it: after a restart in the same folder
+/// the operator's last word is older than the pods.
+fn is_ready(api: &Api, cluster: &Value) -> bool {
+    let of_cluster = ["metadata", "labels", "holdfast.dev/cluster"];
+    let pods_ready = api.read(|store| {
+        store
+            .all(&TypeId::new("", "pods"))
+            .filter(|pod| {
+                text(pod, &of_cluster) == object::name(cluster)
+                    && object::namespace(pod) == object::namespace(cluster)
+            })
+            .all(|pod| condition(pod, "Ready").is_some_and(|c| text(c, &["status"]) == "True"))
+    });
+    let said = condition(cluster, "Ready").is_some_and(|ready| {
         text(ready, &["status"]) == "True"
             && integer(cluster, &["status", "observedGeneration"])
                 == integer(cluster, &["metadata", "generation"])
-    })
+    });
+    said && pods_ready
 }
 
 /// Looks at all clusters.
 pub fn look(api: &Api) -> Progress {
     let all = clusters(api);
     let lines: Vec<String> = all.iter().map(|cluster| one_line(cluster)).collect();
-    Progress { line: lines.join("   "), ready: all.iter().all(|cluster| is_ready(cluster)) }
+    Progress { line: lines.join("   "), ready: all.iter().all(|cluster| is_ready(api, cluster)) }
 }
 
 /// `cache [######..................] 2/6 nodes, 8192/16384 slots, Creating`.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret};
 use kube::api::{
     ApiResource, DeleteParams, DynamicObject, ListParams, LogParams, Patch, PatchParams,
     PostParams, WatchEvent, WatchParams,
@@ -83,6 +83,10 @@ impl World {
     }
 
     async fn start_set(&self, replicas: i32) {
+        self.start_set_of(stateful_set(replicas), replicas).await;
+    }
+
+    async fn start_set_of(&self, set: serde_json::Value, replicas: i32) {
         let _: ConfigMap = self
             .create(json!({"metadata": {"name": "c"}, "data": {
                 "node.conf": "secret /etc/secret/password\ndir /data\n"}}))
@@ -90,7 +94,7 @@ impl World {
         let _: Secret = self
             .create(json!({"metadata": {"name": "s"}, "stringData": {"password": "hunter2"}}))
             .await;
-        let _: StatefulSet = self.create(stateful_set(replicas)).await;
+        let _: StatefulSet = self.create(set).await;
         for ordinal in 0..replicas {
             self.until_running(&format!("n-{ordinal}")).await;
         }
@@ -108,7 +112,10 @@ impl World {
 }
 
 fn stateful_set(replicas: i32) -> serde_json::Value {
-    let variable = |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}});
+    let variable = |name: &str, path: &str| {
+        let source = json!({"fieldRef": {"fieldPath": path}});
+        json!({"name": name, "valueFrom": source})
+    };
     json!({"metadata": {"name": "n"}, "spec": {
         "serviceName": "nodes", "replicas": replicas, "podManagementPolicy": "Parallel",
         "updateStrategy": {"type": "OnDelete"}, "selector": {"matchLabels": {"app": "n"}},
@@ -189,6 +196,43 @@ async fn a_deleted_pod_ends_by_sigterm_and_comes_back_elsewhere() {
     world.until_running("n-0").await;
     let after = pods.get("n-0").await.unwrap();
     assert_ne!(after.status.unwrap().pod_ip, before.status.unwrap().pod_ip);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_that_is_made_again_is_empty_and_its_old_folder_goes() {
+    let world = World::start().await;
+    let volumes = world.folder.path().join("state/volumes");
+    let mut set = stateful_set(1);
+    set["spec"]["template"]["spec"]["volumes"] = json!([
+        {"name": "config", "configMap": {"name": "c"}},
+        {"name": "secret", "secret": {"secretName": "s"}}]);
+    set["spec"]["volumeClaimTemplates"] = json!([{"metadata": {"name": "data"}, "spec": {
+        "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}]);
+    world.start_set_of(set, 1).await;
+    let only_folder = || {
+        let found: Vec<_> = fs::read_dir(&volumes).unwrap().map(|e| e.unwrap().path()).collect();
+        (found.len() == 1).then(|| found.into_iter().next().unwrap())
+    };
+    let first = only_folder().expect("one volume");
+    fs::write(first.join("key"), "value").unwrap();
+    let uid = world.api::<Pod>().get("n-0").await.unwrap().metadata.uid;
+    let claims = world.api::<PersistentVolumeClaim>();
+    claims.delete("data-n-0", &DeleteParams::default()).await.unwrap();
+    world.api::<Pod>().delete("n-0", &DeleteParams::default()).await.unwrap();
+    world.until("n-0", |pod| pod.is_some_and(|pod| pod.metadata.uid != uid)).await;
+    world.until_running("n-0").await;
+    let second = timeout(PATIENCE, async {
+        loop {
+            if let Some(second) = only_folder().filter(|second| *second != first) {
+                return second;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+    .expect("the old folder stays");
+    assert!(!second.join("key").exists());
     world.stop().await;
 }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use holdfast_api_store::patch::Patch;
-use holdfast_api_store::{ApiStore, Context, Failure, Rule, Target, TypeId};
+use holdfast_api_store::{ApiStore, Context, Failure, Rule, Target, TypeId, object};
 use k8s_openapi::api;
 use kube::CustomResourceExt;
 use schemars::JsonSchema;
@@ -68,6 +68,19 @@ pub fn furnish(store: &mut ApiStore, now_ms: i64) -> Result<(), Failure> {
     let crd = serde_json::to_value(crate::api::crd())
         .map_err(|e| Failure::BadRequest(format!("the CRD is no JSON: {e}")))?;
     apply(&definitions, RedisCluster::crd_name(), crd)
+}
+
+/// What a machine's reboot does to its pods: they are there, and nothing of them runs.
+pub fn forget_lives(store: &mut ApiStore, now_ms: i64) -> Result<(), Failure> {
+    let of = TypeId::new("", "pods");
+    let pods: Vec<Arc<Value>> = store.all(&of).cloned().collect();
+    for pod in pods {
+        let target = Target::new(&of, object::namespace(&pod), object::name(&pod));
+        let mut stopped = (*pod).clone();
+        object::set(&mut stopped, &["status"], json!({"phase": "Pending"}));
+        store.update(&target.through("status"), stopped, &Context::new(now_ms, "kubelet"))?;
+    }
+    Ok(())
 }
 
 fn schema<T: JsonSchema>() -> Value {

@@ -127,11 +127,14 @@ pub fn aggregated(types: &Types, core: bool) -> Value {
         "metadata": {}, "items": all})
 }
 
+fn gvk(group: &str, version: &str, kind: &str) -> Value {
+    json!({"group": group, "version": version, "kind": kind})
+}
+
 fn aggregated_row(of: &ResourceType) -> Value {
-    let kind = |group: &str, version: &str, kind: &str| json!({"group": group, "version": version, "kind": kind});
     let mut row = json!({
         "resource": of.id.plural, "singularResource": of.singular,
-        "responseKind": kind(&of.id.group, &of.version, &of.kind),
+        "responseKind": gvk(&of.id.group, &of.version, &of.kind),
         "scope": if of.namespaced { "Namespaced" } else { "Cluster" }, "verbs": VERBS,
     });
     if !of.short_names.is_empty() {
@@ -144,8 +147,8 @@ fn aggregated_row(of: &ResourceType) -> Value {
         .into_iter()
         .map(|(name, response, group, version, verbs)| {
             let response = match group {
-                "" => kind(&of.id.group, &of.version, response),
-                _ => kind(group, version, response),
+                "" => gvk(&of.id.group, &of.version, response),
+                _ => gvk(group, version, response),
             };
             json!({"subresource": name, "responseKind": response, "verbs": verbs})
         })

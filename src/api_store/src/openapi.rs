@@ -81,7 +81,8 @@ fn object_path(of: &ResourceType) -> String {
 }
 
 fn operations(of: &ResourceType, definition: &str) -> Value {
-    let parameter = |name: &str| json!({"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": true}});
+    let text = json!({"type": "string", "uniqueItems": true});
+    let parameter = |name: &str| json!({"name": name, "in": "query", "schema": text});
     let reference = json!({"$ref": format!("#/components/schemas/{definition}")});
     let content = json!({"application/json": {"schema": reference}});
     let operation = |action: &str| {

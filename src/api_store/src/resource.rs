@@ -44,7 +44,10 @@ pub struct Rule {
 
 impl std::fmt::Debug for Rule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Rule").field("path", &self.path).field("message", &self.message).finish()
+        f.debug_struct("Rule")
+            .field("path", &self.path)
+            .field("message", &self.message)
+            .finish_non_exhaustive()
     }
 }
 

@@ -98,7 +98,9 @@ pub fn set_defaults(schema: &Value, value: &mut Value) {
         }
         Value::Array(list) => {
             if let Some(of_items) = schema.get("items") {
-                list.iter_mut().for_each(|item| set_defaults(of_items, item));
+                for item in list {
+                    set_defaults(of_items, item);
+                }
             }
         }
         _ => {}
@@ -209,10 +211,9 @@ fn check_number(schema: &Value, value: &Value, path: &str, errors: &mut Vec<Fiel
             refuse(format!("less than or equal to {max}"));
         }
     }
-    if let Some(factor) = bound("multipleOf").filter(|factor| *factor > 0.0) {
-        if (number / factor).fract() != 0.0 {
-            refuse(format!("a multiple of {factor}"));
-        }
+    let divides = |factor: &f64| *factor <= 0.0 || (number / factor).fract() == 0.0;
+    if let Some(factor) = bound("multipleOf").filter(|factor| !divides(factor)) {
+        refuse(format!("a multiple of {factor}"));
     }
 }
 

@@ -357,19 +357,23 @@ pub(crate) fn not_found(of: &ResourceType, name: &str) -> Failure {
     Failure::NotFound { resource: of.qualified_plural(), name: name.to_owned() }
 }
 
-/// Version and last key of a continue token; a later page is read from the current state, and
-/// its version is that of the first, so that a watch from there misses nothing.
-fn read_token(token: &str) -> Result<Option<(u64, (String, String))>, Failure> {
+/// Version of a list's first page, and the key that the page before this one ended with.
+type PageMark = (u64, (String, String));
+
+/// A later page is read from the current state, and its version is that of the first, so that a
+/// watch from there misses nothing.
+fn read_token(token: &str) -> Result<Option<PageMark>, Failure> {
     if token.is_empty() {
         return Ok(None);
     }
     let mut parts = token.splitn(3, '/');
-    let read = || -> Option<(u64, (String, String))> {
-        let revision = parts.next()?.parse().ok()?;
-        Some((revision, (parts.next()?.to_owned(), parts.next()?.to_owned())))
-    };
-    let mut read = read;
-    read().map(Some).ok_or_else(|| Failure::BadRequest("continue key is not valid".into()))
+    let revision = parts.next().and_then(|part| part.parse().ok());
+    match (revision, parts.next(), parts.next()) {
+        (Some(revision), Some(namespace), Some(name)) => {
+            Ok(Some((revision, (namespace.to_owned(), name.to_owned()))))
+        }
+        _ => Err(Failure::BadRequest("continue key is not valid".into())),
+    }
 }
 
 #[cfg(test)]

@@ -55,10 +55,10 @@ fn merge_map(
         merge_key(map, key, wanted, of, &join(path, key))?;
     }
     for (key, wanted) in patch {
-        if let (Some(field), Value::Array(gone)) = (key.strip_prefix(DELETE_PREFIX), wanted) {
-            if let Some(Value::Array(list)) = map.get_mut(field) {
-                list.retain(|item| !gone.contains(item));
-            }
+        if let (Some(field), Value::Array(gone)) = (key.strip_prefix(DELETE_PREFIX), wanted)
+            && let Some(Value::Array(list)) = map.get_mut(field)
+        {
+            list.retain(|item| !gone.contains(item));
         }
         if let (Some(field), Value::Array(order)) = (key.strip_prefix(ORDER_PREFIX), wanted) {
             let merge_key = strategic_key(of, &join(path, field));

@@ -225,7 +225,7 @@ impl Asked<'_> {
             Ok::<_, Failure>((of, last, store.get(target).is_ok()))
         })?;
         if stands {
-            return Ok(reply(200, &*last, &[]));
+            return Ok(reply(200, &last, &[]));
         }
         let details = json!({"name": target.name, "group": target.of.group,
             "kind": of.id.plural, "uid": object::uid(&last)});

@@ -26,7 +26,7 @@ use super::route::Query;
 use crate::local::api::{Api, now_ms};
 
 const BOOKMARK_PERIOD: Duration = Duration::from_secs(30);
-const LONGEST: Duration = Duration::from_secs(3600);
+const LONGEST: Duration = Duration::from_hours(1);
 
 /// One client's watch.
 pub(super) struct Watch {

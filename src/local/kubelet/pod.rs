@@ -25,13 +25,14 @@ use super::render::{self, Command};
 use super::status::{End, Facts, Stage};
 use super::{KUBELET, Kubelet, pods};
 use crate::local::api::now_ms;
+use crate::local::kubeconfig::random_hex;
 use crate::local::logs;
 
 /// Back-off after the second failure in a row; doubles up to the most.
 const BACK_OFF_MIN: Duration = Duration::from_secs(10);
-const BACK_OFF_MAX: Duration = Duration::from_secs(300);
+const BACK_OFF_MAX: Duration = Duration::from_mins(5);
 /// A life of this length forgives the failures before it.
-const FORGIVEN_AFTER: Duration = Duration::from_secs(600);
+const FORGIVEN_AFTER: Duration = Duration::from_mins(10);
 /// How long a child may take to end when the whole of `holdfast local` ends.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
@@ -122,7 +123,10 @@ impl Life {
             return Err(("CreateContainerConfigError", text));
         };
         let settings = &self.kubelet.settings;
-        let command = render::command(settings, &self.pod, container, self.address)?;
+        let command = self
+            .kubelet
+            .api
+            .read(|store| render::command(store, settings, &self.pod, container, self.address))?;
         self.mount(container)?;
         Ok((container.clone(), command))
     }
@@ -180,9 +184,7 @@ impl Life {
             .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
-        let mut bytes = [0; 32];
-        let _ = getrandom::fill(&mut bytes);
-        let id: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let id = random_hex(32).map_err(std::io::Error::other)?;
         self.facts.container_id = format!("holdfast://{id}");
         self.facts.address = Some(self.address);
         self.facts.stage = Stage::Running { since_ms: now_ms() };

@@ -49,6 +49,7 @@ pub(super) fn pod_folder(settings: &Settings, pod: &Value) -> PathBuf {
 
 /// The command of a pod's container, or why there is none.
 pub(super) fn command(
+    store: &ApiStore,
     settings: &Settings,
     pod: &Value,
     container: &Value,
@@ -62,7 +63,7 @@ pub(super) fn command(
         );
         return Err(("ErrImagePull", text));
     }
-    let mounts = mounts(settings, pod, container)?;
+    let mounts = mounts(store, settings, pod, container)?;
     let environment = environment(pod, container, address);
     let mut program = settings.node_program.iter();
     let first = program.next().cloned().unwrap_or_default();
@@ -84,7 +85,12 @@ fn is_node_image(image: &str) -> bool {
     name.ends_with("holdfast/node") || name.ends_with("holdfast-node")
 }
 
-fn mounts(settings: &Settings, pod: &Value, container: &Value) -> Result<Mounts, Obstacle> {
+fn mounts(
+    store: &ApiStore,
+    settings: &Settings,
+    pod: &Value,
+    container: &Value,
+) -> Result<Mounts, Obstacle> {
     let mut mounts = Mounts::new();
     for mount in items(container, &["volumeMounts"]) {
         let name = text(mount, &["name"]);
@@ -95,23 +101,65 @@ fn mounts(settings: &Settings, pod: &Value, container: &Value) -> Result<Mounts,
                 ("CreateContainerConfigError", format!("there is no volume {name:?}"))
             })?;
         let path = text(mount, &["mountPath"]).trim_end_matches('/').to_owned();
-        mounts.push((path, volume_folder(settings, pod, volume)));
+        mounts.push((path, volume_folder(store, settings, pod, volume)?));
     }
     mounts.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
     Ok(mounts)
 }
 
-/// Where a volume lies. A claim's folder goes by the claim's name, and outlives the pod.
-fn volume_folder(settings: &Settings, pod: &Value, volume: &Value) -> PathBuf {
-    match text(volume, &["persistentVolumeClaim", "claimName"]) {
-        "" => pod_folder(settings, pod).join("volumes").join(text(volume, &["name"])),
-        claim => claim_folder(settings, object::namespace(pod), claim),
+/// Where a volume lies. A claim's folder goes by its volume, so that a claim which is deleted and
+/// made again is empty.
+fn volume_folder(
+    store: &ApiStore,
+    settings: &Settings,
+    pod: &Value,
+    volume: &Value,
+) -> Result<PathBuf, Obstacle> {
+    let claim = text(volume, &["persistentVolumeClaim", "claimName"]);
+    if claim.is_empty() {
+        return Ok(pod_folder(settings, pod).join("volumes").join(text(volume, &["name"])));
+    }
+    let found = find(store, pod, "persistentvolumeclaims", claim)?;
+    match text(&found, &["spec", "volumeName"]) {
+        "" => Err(("ContainerCreating", format!("persistentvolumeclaim {claim:?} is not bound"))),
+        volume => Ok(claims_folder(settings).join(volume)),
     }
 }
 
-/// The folder of a claim.
-pub(super) fn claim_folder(settings: &Settings, namespace: &str, claim: &str) -> PathBuf {
-    settings.folder.join("volumes").join(namespace).join(claim)
+/// Folder of the claims' volumes.
+fn claims_folder(settings: &Settings) -> PathBuf {
+    settings.folder.join("volumes")
+}
+
+/// Removes the folders of volumes that no claim has any more, and that no pod may still use.
+pub(super) fn reclaim(store: &ApiStore, settings: &Settings) -> std::io::Result<()> {
+    let folder = claims_folder(settings);
+    if !folder.exists() || store.all(&TypeId::new("", "pods")).any(lost_its_claim(store)) {
+        return Ok(());
+    }
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let claimed = store
+            .all(&TypeId::new("", "persistentvolumeclaims"))
+            .any(|claim| name == *text(claim, &["spec", "volumeName"]));
+        if !claimed {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// True for a pod one of whose claims is gone: its process may still write to the volume.
+fn lost_its_claim(store: &ApiStore) -> impl Fn(&std::sync::Arc<Value>) -> bool + '_ {
+    |pod| {
+        items(pod, &["spec", "volumes"])
+            .iter()
+            .map(|volume| text(volume, &["persistentVolumeClaim", "claimName"]))
+            .any(|claim| {
+                !claim.is_empty() && find(store, pod, "persistentvolumeclaims", claim).is_err()
+            })
+    }
 }
 
 fn environment(pod: &Value, container: &Value, address: Ipv4Addr) -> Vec<(String, String)> {
@@ -189,20 +237,13 @@ pub(super) fn files(
     pod: &Value,
     container: &Value,
 ) -> Result<(Vec<MountedFile>, Vec<PathBuf>), Obstacle> {
-    let mounts = mounts(settings, pod, container)?;
+    let mounts = mounts(store, settings, pod, container)?;
     let (mut files, mut folders) = (Vec::new(), vec![pod_folder(settings, pod)]);
     for volume in items(pod, &["spec", "volumes"]) {
-        let folder = volume_folder(settings, pod, volume);
-        let claim = text(volume, &["persistentVolumeClaim", "claimName"]);
+        let folder = volume_folder(store, settings, pod, volume)?;
         let map = text(volume, &["configMap", "name"]);
         let secret = text(volume, &["secret", "secretName"]);
-        if !claim.is_empty() {
-            let found = find(store, pod, "persistentvolumeclaims", claim)?;
-            if text(&found, &["status", "phase"]) != "Bound" {
-                let text = format!("persistentvolumeclaim {claim:?} is not bound");
-                return Err(("ContainerCreating", text));
-            }
-        } else if !map.is_empty() {
+        if !map.is_empty() {
             let found = find(store, pod, "configmaps", map)?;
             for (key, value) in entries(&found, "data") {
                 let content = remount(value, &mounts).into_bytes();

@@ -71,7 +71,8 @@ fn check_name(of: &ResourceType, name: &str, errors: &mut Vec<FieldError>) {
     };
     if !name.split('.').all(label) || name.len() > 253 {
         let detail = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric \
-                      characters, '-' or '.', and must start and end with an alphanumeric character";
+                      characters, '-' or '.', and must start and end with an alphanumeric \
+                      character";
         errors.push(FieldError::invalid("metadata.name", &name.into(), detail));
     } else if matches!(of.kind.as_str(), "Service" | "Namespace") && name.len() > 63 {
         errors.push(FieldError::invalid(
@@ -112,9 +113,9 @@ fn check_immutable(of: &ResourceType, object: &Value, live: &Value, errors: &mut
         "StatefulSet" => {
             let fixed = |set: &Value| {
                 let mut spec = set.get("spec").cloned().unwrap_or_default();
-                STATEFUL_SET_MUTABLE.iter().for_each(|field| {
+                for field in STATEFUL_SET_MUTABLE {
                     object::remove(&mut spec, &[field]);
-                });
+                }
                 spec
             };
             if fixed(object) != fixed(live) {

@@ -17,7 +17,9 @@ impl ApiStore {
     pub fn save(&self) -> Value {
         let objects: Vec<Value> = self
             .everything()
-            .map(|(of, object)| json!({"group": of.group, "plural": of.plural, "object": object.as_ref()}))
+            .map(|(of, object)| {
+                json!({"group": of.group, "plural": of.plural, "object": object.as_ref()})
+            })
             .collect();
         json!({"revision": self.revision, "objects": objects})
     }

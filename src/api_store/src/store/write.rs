@@ -175,10 +175,11 @@ impl ApiStore {
         if context.dry_run {
             return Ok(Written { object: Arc::new(object), created: false, warnings });
         }
-        if of.kind == "CustomResourceDefinition" && target.subresource.is_empty() {
-            if let Some(status) = self.serve_crd(&object, context.now_ms) {
-                set(&mut object, &["status"], status);
-            }
+        if of.kind == "CustomResourceDefinition"
+            && target.subresource.is_empty()
+            && let Some(status) = self.serve_crd(&object, context.now_ms)
+        {
+            set(&mut object, &["status"], status);
         }
         let ended = object::is_terminating(&object)
             && object::items(&object, &["metadata", "finalizers"]).is_empty()
@@ -206,10 +207,10 @@ impl ApiStore {
         if context.dry_run {
             return Ok(Arc::new(object));
         }
-        if of.kind == "CustomResourceDefinition" {
-            if let Some(status) = self.serve_crd(&object, context.now_ms) {
-                set(&mut object, &["status"], status);
-            }
+        if of.kind == "CustomResourceDefinition"
+            && let Some(status) = self.serve_crd(&object, context.now_ms)
+        {
+            set(&mut object, &["status"], status);
         }
         Ok(self.commit(&of.id, object))
     }
