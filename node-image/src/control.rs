@@ -74,9 +74,10 @@ impl Controls {
     /// `password_file` is read again when a password is wrong, so that it can be changed while
     /// the node runs.
     pub(crate) fn new(password_file: PathBuf) -> std::io::Result<Self> {
-        let password = match password_file.as_os_str().is_empty() {
-            true => String::new(),
-            false => read_secret(&password_file)?,
+        let password = if password_file.as_os_str().is_empty() {
+            String::new()
+        } else {
+            read_secret(&password_file)?
         };
         let (connections, by_token) = (BTreeMap::new(), HashMap::new());
         Ok(Self { connections, by_token, next: 0, password_file, password, fence: 0 })
@@ -154,7 +155,9 @@ impl Controls {
         };
         let strangers: Vec<u64> =
             self.connections.iter().filter(|(_, c)| late(c)).map(|(n, _)| *n).collect();
-        strangers.into_iter().for_each(|number| self.close(number));
+        for number in strangers {
+            self.close(number);
+        }
     }
 
     /// Something happened at a socket. Gives the connection's number when it may have an order.
@@ -300,9 +303,10 @@ impl Controls {
 
 impl Connection {
     fn next_request(&mut self) -> Result<Option<Vec<Vec<u8>>>, String> {
-        let limits = match self.authenticated {
-            true => Limits::authenticated(ARGUMENT_BYTES_MAX),
-            false => Limits::UNAUTHENTICATED,
+        let limits = if self.authenticated {
+            Limits::authenticated(ARGUMENT_BYTES_MAX)
+        } else {
+            Limits::UNAUTHENTICATED
         };
         let inbox = &mut self.stream.inbox;
         let (request, end) = match self.parser.next(inbox, 0, &limits) {

@@ -85,7 +85,9 @@ impl Bus {
     fn answer(&mut self, token: Token, mut result: Result<Reply, String>) {
         let Some(asker) = self.askers.remove(&token.0) else { return };
         if let Ok(Reply::Links(lines)) = &mut result {
-            lines.iter_mut().for_each(|line| self.links.fill_in(line));
+            for line in lines.iter_mut() {
+                self.links.fill_in(line);
+            }
         }
         match asker {
             // A thread that no longer waits has no use for the answer.

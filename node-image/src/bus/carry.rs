@@ -62,7 +62,9 @@ impl Bus {
         for frame in send {
             self.links.send(frame.link, frame.frame, frame.after, durable, &mut self.events);
         }
-        close.into_iter().for_each(|link| self.links.close(link));
+        for link in close {
+            self.links.close(link);
+        }
     }
 
     pub(super) fn write_down(&self, persist: Persist) {

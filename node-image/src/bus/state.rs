@@ -99,8 +99,8 @@ impl Bus {
         if state.boot == BootState::Ready {
             state.boot = shared.boot();
         }
-        state.pod_uid = config.text(Name::HoldfastPodUid).to_owned();
-        state.version = crate::VERSION.to_owned();
+        config.text(Name::HoldfastPodUid).clone_into(&mut state.pod_uid);
+        crate::VERSION.clone_into(&mut state.version);
         state.keys = size(&shared.stats.keys);
         state.used_bytes = size(&shared.stats.used_bytes);
         state.fence_token = self.controls.fence();

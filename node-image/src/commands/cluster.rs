@@ -257,7 +257,9 @@ fn get_keys_in_slot(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, Comman
     };
     let keys = ctx.core.store.keys_in_slot(slot, count.min(ctx.core.store.slot_len(slot)));
     ctx.reply.array(keys.len());
-    keys.iter().for_each(|key| ctx.reply.bulk(key));
+    for key in &keys {
+        ctx.reply.bulk(key);
+    }
     Ok(Outcome::Done)
 }
 

@@ -24,19 +24,27 @@ pub fn write(reply: &Reply, out: &mut ReplyBuf) {
         Reply::Integer(number) => out.integer(*number),
         Reply::Lines(lines) => {
             out.array(lines.len());
-            lines.iter().for_each(|line| out.bulk_str(line));
+            for line in lines {
+                out.bulk_str(line);
+            }
         }
         Reply::Slots(ranges) => {
             out.array(ranges.len());
-            ranges.iter().for_each(|range| slot_range(range, out));
+            for range in ranges {
+                slot_range(range, out);
+            }
         }
         Reply::Shards(shards) => {
             out.array(shards.len());
-            shards.iter().for_each(|one| shard(one, out));
+            for one in shards {
+                shard(one, out);
+            }
         }
         Reply::Links(links) => {
             out.array(links.len());
-            links.iter().for_each(|line| link(line, out));
+            for line in links {
+                link(line, out);
+            }
         }
     }
 }
@@ -45,7 +53,9 @@ fn slot_range(range: &SlotRange, out: &mut ReplyBuf) {
     out.array(2 + range.nodes.len());
     out.integer(i64::from(range.start));
     out.integer(i64::from(range.end));
-    range.nodes.iter().for_each(|node| endpoint(node, out));
+    for node in &range.nodes {
+        endpoint(node, out);
+    }
 }
 
 fn endpoint(node: &Endpoint, out: &mut ReplyBuf) {
@@ -77,7 +87,9 @@ fn shard(shard: &Shard, out: &mut ReplyBuf) {
     }
     out.bulk_str("nodes");
     out.array(shard.nodes.len());
-    shard.nodes.iter().for_each(|node| shard_node(node, out));
+    for node in &shard.nodes {
+        shard_node(node, out);
+    }
 }
 
 fn shard_node(node: &ShardNode, out: &mut ReplyBuf) {

@@ -50,7 +50,7 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 const RECONNECT_FOR: Duration = Duration::from_secs(3);
 
 /// How long this node's own threads may take to answer: a core may load or run a script.
-const OWN_PATIENCE: Duration = Duration::from_secs(60);
+const OWN_PATIENCE: Duration = Duration::from_mins(1);
 
 /// How long the target's replica may take to have what the target has.
 const REPLICA_PATIENCE_MS: &str = "300";
@@ -152,7 +152,6 @@ impl Runner<'_> {
             match &batch.refused {
                 Some(reason) if reason == PAUSED && paused_since.elapsed() < OWN_PATIENCE => {
                     std::thread::sleep(Duration::from_millis(20));
-                    continue;
                 }
                 Some(reason) => {
                     let reason = reason.clone();
@@ -304,6 +303,14 @@ impl Runner<'_> {
         let still_here = slots.intersection(&self.slots_here());
         if let Err(error) = self.change_here(&still_here, SlotChange::Stable) {
             tracing::warn!("Slot migration {} left its marks: {error}.", self.job.name);
+        }
+        // Over there the marks do no harm; they go if the target can be told.
+        for slot in still_here.iter() {
+            let Some(peer) = &mut self.peer else { return };
+            let words = ["CLUSTER", "SETSLOT", &slot.to_string(), "STABLE"];
+            if let Err(PeerError::Broken(_)) = peer.call(&words) {
+                self.peer = None;
+            }
         }
     }
 

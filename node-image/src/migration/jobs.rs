@@ -183,13 +183,17 @@ impl Jobs {
         match order {
             Order::Start(parts) => self.start(parts, routing, now_ms)?,
             Order::Cancel => {
-                self.jobs.iter().for_each(|job| job.cancelled.store(true, Relaxed));
+                for job in &self.jobs {
+                    job.cancelled.store(true, Relaxed);
+                }
             }
             Order::List => {
                 let jobs: Vec<Arc<Job>> = self.jobs.iter().cloned().collect();
                 return Ok(Box::new(move |out: &mut ReplyBuf| {
                     out.array(jobs.len());
-                    jobs.iter().for_each(|job| job.write(out));
+                    for job in &jobs {
+                        job.write(out);
+                    }
                 }));
             }
         }

@@ -31,8 +31,8 @@ const BATCH_TIME_MAX: Duration = Duration::from_millis(4);
 /// which then fell silent, so that it may have a copy or not.
 ///
 /// A suspect is served here, also when it is deleted here: were its client sent to the target, it
-/// might find the old copy alive. The next batch settles the matter: a suspect that is here replaces
-/// the copy, one that is gone is deleted over there too.
+/// might find the old copy alive. The next batch settles the matter: a suspect that is here
+/// replaces the copy, one that is gone is deleted over there too.
 #[derive(Debug, Default)]
 pub struct Locks {
     next: u64,
@@ -151,6 +151,10 @@ fn take(core: &mut Core, slots: &SlotSet) -> Batch {
     let refuse = |reason: &str| Batch { refused: Some(reason.to_owned()), ..Batch::default() };
     if core.replication.is_replica() {
         return refuse("this node became a replica");
+    }
+    let me = core.routing.my_id;
+    if slots.iter().any(|slot| core.routing.owner(slot).is_none_or(|owner| owner.id != me)) {
+        return refuse("this node does not own the slots any more");
     }
     if core.pauses.writes_paused(core.now_ms) {
         return refuse(super::job::PAUSED);

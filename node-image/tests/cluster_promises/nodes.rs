@@ -199,7 +199,9 @@ impl Drop for Server {
             let log = self.log();
             let tail: Vec<&str> = log.lines().rev().take(25).collect();
             eprintln!("--- the last lines of the server at port {}", self.port);
-            tail.iter().rev().for_each(|line| eprintln!("{line}"));
+            for line in tail.iter().rev() {
+                eprintln!("{line}");
+            }
         }
     }
 }
