@@ -23,6 +23,7 @@ pub mod command;
 pub mod config;
 pub mod connection;
 pub mod debug;
+pub mod digest;
 pub mod expire;
 pub mod generic;
 pub mod hash;

@@ -4,7 +4,7 @@
 
 use super::client::write_help;
 use super::spec::{Begin, Find};
-use super::{Command, CommandError, Ctx, Flags, Group, KeySpec, Outcome, table};
+use super::{Categories, Command, CommandError, Ctx, Flags, Group, KeySpec, Outcome, table};
 use crate::keys;
 use holdfast_store::glob;
 use holdfast_wire::resp::ReplyBuf;
@@ -14,6 +14,7 @@ const COMMON: Flags = Flags::LOADING.and(Flags::STALE);
 const SUB: Command = Command {
     container: "command",
     flags: COMMON,
+    extra_categories: Categories::CONNECTION,
     since: "2.8.13",
     group: Group::Server,
     ..Command::BLANK
@@ -24,6 +25,7 @@ pub const COMMANDS: &[Command] = &[Command {
     name: "command",
     arity: -1,
     flags: COMMON,
+    extra_categories: Categories::CONNECTION,
     since: "2.8.13",
     summary: "Returns detailed information about all commands.",
     group: Group::Server,
@@ -48,7 +50,7 @@ pub const COMMANDS: &[Command] = &[Command {
         },
         Command {
             name: "getkeys",
-            arity: -3,
+            arity: -4,
             summary: "Extracts the key names from an arbitrary command.",
             complexity: "O(N) where N is the number of arguments to the command",
             handler: getkeys,
@@ -56,7 +58,7 @@ pub const COMMANDS: &[Command] = &[Command {
         },
         Command {
             name: "getkeysandflags",
-            arity: -3,
+            arity: -4,
             since: "7.0.0",
             summary: "Extracts the key names and access flags for an arbitrary command.",
             complexity: "O(N) where N is the number of arguments to the command",

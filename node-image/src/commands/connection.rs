@@ -41,7 +41,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "ping",
         arity: -1,
-        flags: COMMON,
+        flags: Flags::FAST,
         since: "1.0.0",
         summary: "Returns the server's liveliness response.",
         handler: ping,

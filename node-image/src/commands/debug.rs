@@ -8,6 +8,7 @@ use holdfast_store::number::parse_i64;
 use holdfast_store::value::Value;
 
 use super::client::write_help;
+use super::digest::Digest;
 use super::{Command, CommandError, Ctx, Flags, Group, KeySpec, KeyUse, Outcome};
 use crate::config::Name;
 
@@ -56,6 +57,28 @@ pub const COMMANDS: &[Command] = &[Command {
             arity: 2,
             summary: "Makes CONFIG REWRITE write every directive.",
             handler: config_rewrite_force_all,
+            ..SUB
+        },
+        Command {
+            name: "digest",
+            arity: 2,
+            summary: "Gives one number for all keys and values.",
+            handler: digest,
+            ..SUB
+        },
+        Command {
+            name: "digest-value",
+            arity: -2,
+            keys: &[KeySpec::rest(2, 1, KeyUse::ReadMeta)],
+            summary: "Gives a number for each value.",
+            handler: digest_value,
+            ..SUB
+        },
+        Command {
+            name: "reload",
+            arity: -2,
+            summary: "Saves the snapshot file and loads it again.",
+            handler: reload,
             ..SUB
         },
         Command {
@@ -121,6 +144,54 @@ fn object(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, CommandError> {
         "Value at:0x0 refcount:1 encoding:{encoding} serializedlength:{bytes} lru:0 \
          lru_seconds_idle:{idle}"
     ));
+    Ok(Outcome::Done)
+}
+
+fn digest(ctx: &mut Ctx<'_>, _: &[&[u8]]) -> Result<Outcome, CommandError> {
+    allowed(ctx)?;
+    let mut all = Digest::default();
+    let databases = ctx.core.store.config().databases;
+    for db in 0..databases {
+        for view in ctx.core.store.keys(db) {
+            let mut one = Digest::default();
+            one.add_ordered(&(db as u64).to_le_bytes());
+            one.add_ordered(view.key);
+            one.add_ordered(&Digest::of(view.value).0);
+            one.add_ordered(&[u8::from(view.expiry_ms.is_some())]);
+            all.add_unordered(&one);
+        }
+    }
+    ctx.reply.simple(&all.hex());
+    Ok(Outcome::Done)
+}
+
+fn digest_value(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, CommandError> {
+    allowed(ctx)?;
+    let keys = args.get(2..).unwrap_or_default();
+    let (db, now_ms) = (ctx.db, ctx.now_ms);
+    ctx.reply.array(keys.len());
+    for key in keys {
+        let value = ctx.core.store.get_quietly(db, key, now_ms);
+        ctx.reply.simple(&value.map_or_else(Digest::default, Digest::of).hex());
+    }
+    Ok(Outcome::Done)
+}
+
+fn reload(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, CommandError> {
+    allowed(ctx)?;
+    let save = match args.get(2..).unwrap_or_default() {
+        [] => true,
+        [word] if word.eq_ignore_ascii_case(b"nosave") => false,
+        _ => return Err(CommandError::SYNTAX),
+    };
+    let failed = |error: String| CommandError::text(format!("ERR {error}"));
+    if save {
+        crate::aof::save::save_now(ctx.core).map_err(failed)?;
+    }
+    ctx.core.touched_all(None);
+    ctx.core.store.flush_all();
+    crate::aof::boot::reload_snapshot(ctx.core).map_err(|error| failed(error.to_string()))?;
+    ctx.reply.ok();
     Ok(Outcome::Done)
 }
 
@@ -243,6 +314,10 @@ fn help(ctx: &mut Ctx<'_>, _: &[&[u8]]) -> Result<Outcome, CommandError> {
         "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
         "CONFIG-REWRITE-FORCE-ALL",
         "    Write all directives to the configuration file.",
+        "DIGEST",
+        "    Output a hex signature representing the current DB content.",
+        "DIGEST-VALUE <key> [<key> ...]",
+        "    Output a hex signature of the values of all the specified keys.",
         "LOG <message>",
         "    Write <message> to the log.",
         "OBJECT <key>",
@@ -251,6 +326,8 @@ fn help(ctx: &mut Ctx<'_>, _: &[&[u8]]) -> Result<Outcome, CommandError> {
         "    Create <count> string keys named key:<num>.",
         "PROTOCOL <type>",
         "    Reply with a test value of the specified type.",
+        "RELOAD [NOSAVE]",
+        "    Save the snapshot on disk and reload it back to memory.",
         "SET-ACTIVE-EXPIRE <0|1>",
         "    Turn the active expiry cycle off or on.",
         "SLEEP <seconds>",

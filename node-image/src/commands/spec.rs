@@ -344,7 +344,9 @@ impl Command {
     pub fn categories(&self) -> Vec<&'static str> {
         let mut names = Vec::new();
         let extra = self.extra_categories;
-        let group = self.group.category();
+        // A container does nothing itself, so it belongs to no family.
+        let is_container = !self.subcommands.is_empty();
+        let group = if is_container { None } else { self.group.category() };
         if self.flags.has(Flags::WRITE) {
             names.push("@write");
         }
