@@ -8,16 +8,18 @@
 //!                                                                     replicas of this node
 //! ```
 //!
-//! [`feed`] serves replicas, [`link`] follows a primary, [`receive`] takes a full sync in,
+//! [`feed`] serves replicas ([`sync`] from nothing), [`link`] follows a primary, [`receive`] takes a full sync in,
 //! [`history`] knows which streams this node's data is part of, [`wait`] counts acknowledgements.
 //! In a cluster the bus thread gives the role ([`on_role`]); elsewhere REPLICAOF does.
 //! Not known here: elections, and what the commands of the stream do.
 
 pub mod feed;
+mod handshake;
 pub mod history;
 pub mod info;
 pub mod link;
 pub mod receive;
+pub mod sync;
 pub mod wait;
 
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -33,9 +35,9 @@ use crate::core::Core;
 use crate::effect_log::EntryKind;
 use crate::messages::ToBus;
 
-pub use feed::{is_congested, on_snapshot_ended, on_snapshot_piece};
 use history::{History, StreamId};
 pub use info::append_info;
+pub use sync::{is_congested, on_snapshot_ended, on_snapshot_piece};
 
 /// The bus hears how replication stands at least this often.
 const REPORT_MS: i64 = 100;

@@ -96,7 +96,7 @@ fn slice(core: &mut Core, loader: &mut Loader) -> Result<bool, BootError> {
     let began = Instant::now();
     while began.elapsed() < TURN_BUDGET {
         for _ in 0..LOADED_PER_LOOK {
-            match loader.next()? {
+            match loader.load_next()? {
                 None => return Ok(true),
                 Some(loaded) => take(core, loaded).map_err(BootError::Content)?,
             }

@@ -154,7 +154,7 @@ impl Loader {
     }
 
     /// The next thing, or `None` at the end of the last file.
-    pub fn next(&mut self) -> Result<Option<Loaded>, LoadError> {
+    pub fn load_next(&mut self) -> Result<Option<Loaded>, LoadError> {
         loop {
             let Some(open) = &mut self.open else {
                 let Some(path) = self.files.pop_front() else { return Ok(None) };

@@ -25,7 +25,7 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// `everysec`.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// Without anything to do, the thread looks up this often.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 
 /// What the thread is given when it starts.
 pub struct Setup {
@@ -174,9 +174,10 @@ impl Disk {
 
     fn write_mark(&mut self, has_data: bool) {
         let path = &self.setup.mark;
-        let written = match has_data {
-            true => durable::replace(path, b"this node has held data\n"),
-            false => durable::remove(path),
+        let written = if has_data {
+            durable::replace(path, b"this node has held data\n")
+        } else {
+            durable::remove(path)
         };
         match written {
             Ok(()) => self.tell(FromDisk::Marked { has_data }),

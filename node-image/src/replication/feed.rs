@@ -1,29 +1,20 @@
-//! Serving replicas: full syncs, partial syncs, the stream.
+//! Serving replicas: who they are, partial syncs, the stream.
 //!
 //! ```text
-//!   PSYNC ──(bytes still kept)──────────────────────────────────────> Online
-//!     └──> Waiting ──cut──> Snapshot ──complete──> Loading ──ACK──> Online
+//!   PSYNC ──(bytes still kept)──> Online
+//!     └──> Waiting ── full sync, see sync.rs ──> Online
 //! ```
 //!
-//! Replicas that wait when a cut is taken share one snapshot (a [`Group`]). What is written after
-//! the cut gathers with the group until its replicas have loaded the snapshot; the first ACK says
-//! so. The stream must not follow the snapshot at once, since a stock replica looks for the end
-//! mark at the end of what it has read.
-//! Everything is bounded: a group by the replicas' output limit, a replica's output by the same.
-//! Not known here: sockets (output queues do that), the snapshot's format.
-
-use std::io;
+//! At the end of each turn every replica that is online gets what the turn wrote; its output
+//! queue is bounded, and who falls behind is cut off and comes back to ask.
+//! Not known here: sockets (output queues do that), snapshots.
 
 use holdfast_wire::id::NodeId;
 
+use super::sync::{Group, begin_waiting, catch_up, forget_groups, gather};
 use crate::clients::{ClientId, ClientKind};
 use crate::config::Name;
 use crate::core::Core;
-use crate::disk::encoder::Target;
-use crate::disk::snapshot::{self, Purpose};
-
-/// The walk of a snapshot rests while a replica has this much of it unread.
-const CONGESTED_BYTES: usize = 4 << 20;
 
 /// How far a replica is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,27 +62,11 @@ pub struct Replica {
     progress: (u64, i64),
 }
 
-/// Replicas that share a snapshot.
-#[derive(Debug)]
-struct Group {
-    run: u64,
-    offset: u64,
-    /// What was written since the cut.
-    since: Vec<u8>,
-    /// Offset up to which `since` reaches.
-    until: u64,
-    mark: Option<[u8; 40]>,
-    /// The header was sent.
-    begun: bool,
-    /// For replicas that need to know the length first.
-    whole: Vec<u8>,
-}
-
 /// All replicas.
 #[derive(Debug, Default)]
 pub struct Feed {
-    replicas: Vec<Replica>,
-    groups: Vec<Group>,
+    pub(super) replicas: Vec<Replica>,
+    pub(super) groups: Vec<Group>,
 }
 
 impl Feed {
@@ -133,7 +108,7 @@ impl Feed {
         &mut self.replicas[place]
     }
 
-    fn get_mut(&mut self, client: ClientId) -> Option<&mut Replica> {
+    pub(super) fn get_mut(&mut self, client: ClientId) -> Option<&mut Replica> {
         self.replicas.iter_mut().find(|replica| replica.client == client)
     }
 
@@ -192,9 +167,10 @@ pub fn on_psync(core: &mut Core, client: ClientId, asked: Option<(&[u8], u64)>) 
     replica.given = end;
     replica.acked = offset;
     replica.acked_ms = now_ms;
-    let mut out = match replica.knows_new_id {
-        true => format!("+CONTINUE {current}\r\n").into_bytes(),
-        false => b"+CONTINUE\r\n".to_vec(),
+    let mut out = if replica.knows_new_id {
+        format!("+CONTINUE {current}\r\n").into_bytes()
+    } else {
+        b"+CONTINUE\r\n".to_vec()
     };
     core.log.copy(offset..end, &mut out);
     out
@@ -237,7 +213,7 @@ pub fn ip(core: &Core, client: ClientId) -> String {
     ip.trim_matches(['[', ']']).to_owned()
 }
 
-fn push(core: &mut Core, client: ClientId, bytes: Vec<u8>) {
+pub(super) fn push(core: &mut Core, client: ClientId, bytes: Vec<u8>) {
     if let Some(connection) = core.clients.get_mut(client) {
         if bytes.len() < 1024 {
             connection.output.push(&bytes, 0);
@@ -246,11 +222,6 @@ fn push(core: &mut Core, client: ClientId, bytes: Vec<u8>) {
         }
         core.want_flush(client);
     }
-}
-
-fn members(feed: &Feed, run: u64, stage: impl Fn(u64) -> Stage) -> Vec<ClientId> {
-    let wanted = stage(run);
-    feed.replicas.iter().filter(|r| r.stage == wanted).map(|r| r.client).collect()
 }
 
 /// Ends the connections of all replicas.
@@ -271,21 +242,6 @@ pub fn on_client_closed(core: &mut Core, client: ClientId) {
     }
 }
 
-/// Groups that nobody belongs to any more end, with their snapshots.
-fn forget_groups(core: &mut Core) {
-    let feed = &mut core.replication.feed;
-    let is_used = |run: u64| {
-        let stages = [Stage::Snapshot(run), Stage::Loading(run), Stage::Loaded(run)];
-        feed.replicas.iter().any(|replica| stages.contains(&replica.stage))
-    };
-    let unused: Vec<u64> =
-        feed.groups.iter().map(|group| group.run).filter(|run| !is_used(*run)).collect();
-    feed.groups.retain(|group| !unused.contains(&group.run));
-    for run in unused {
-        snapshot::cancel(core, run);
-    }
-}
-
 /// The end of a turn.
 pub fn on_turn(core: &mut Core) {
     if core.replication.feed.replicas.is_empty() {
@@ -295,58 +251,6 @@ pub fn on_turn(core: &mut Core) {
     catch_up(core);
     stream(core);
     begin_waiting(core);
-}
-
-/// What the turn wrote gathers with the groups.
-fn gather(core: &mut Core) {
-    let (hard, _, _) = core.config.output_limit("slave");
-    let end = core.log.end();
-    let mut overgrown = Vec::new();
-    for group in &mut core.replication.feed.groups {
-        core.log.copy(group.until..end, &mut group.since);
-        group.until = end;
-        if hard > 0 && group.since.len() > hard {
-            overgrown.push(group.run);
-        }
-    }
-    for run in overgrown {
-        tracing::warn!("A full synchronisation is given up: too much was written meanwhile");
-        close_members(core, run);
-    }
-}
-
-/// Those who have loaded their snapshot get what was written since its cut.
-fn catch_up(core: &mut Core) {
-    let feed = &core.replication.feed;
-    let loaded = |replica: &Replica| match replica.stage {
-        Stage::Loaded(run) => Some((replica.client, run)),
-        _ => None,
-    };
-    let ready: Vec<(ClientId, u64)> = feed.replicas.iter().filter_map(loaded).collect();
-    if ready.is_empty() {
-        return;
-    }
-    for (client, run) in ready {
-        let feed = &mut core.replication.feed;
-        let Some(group) = feed.groups.iter().find(|group| group.run == run) else { continue };
-        let (bytes, until) = (group.since.clone(), group.until);
-        if let Some(replica) = feed.get_mut(client) {
-            replica.stage = Stage::Online;
-            replica.given = until;
-        }
-        push(core, client, bytes);
-        tracing::info!("Synchronization with replica {} succeeded", name(core, client));
-    }
-    forget_groups(core);
-}
-
-fn close_members(core: &mut Core, run: u64) {
-    let mut clients = members(&core.replication.feed, run, Stage::Snapshot);
-    clients.extend(members(&core.replication.feed, run, Stage::Loading));
-    clients.extend(members(&core.replication.feed, run, Stage::Loaded));
-    for client in clients {
-        core.close(client);
-    }
 }
 
 /// What the turn wrote goes to those who are online.
@@ -382,122 +286,6 @@ fn stream(core: &mut Core) {
         }
         last = Some((given, bytes));
     }
-}
-
-/// Takes a cut for those who wait, unless a transaction of the primary's stream is half received.
-fn begin_waiting(core: &mut Core) {
-    for knows_mark in [true, false] {
-        let waits = |r: &&Replica| r.stage == Stage::Waiting && r.knows_mark == knows_mark;
-        let waiting: Vec<ClientId> =
-            core.replication.feed.replicas.iter().filter(waits).map(|r| r.client).collect();
-        if waiting.is_empty() || crate::aof::is_inside_transaction(core) {
-            continue;
-        }
-        if let Err(error) = begin_group(core, &waiting, knows_mark) {
-            tracing::error!("failed to begin a full synchronisation: {error}");
-            for client in waiting {
-                core.close(client);
-            }
-        }
-    }
-}
-
-fn begin_group(core: &mut Core, waiting: &[ClientId], knows_mark: bool) -> Result<(), String> {
-    let mark = if knows_mark { Some(random_mark().map_err(|e| e.to_string())?) } else { None };
-    let offset = core.log.end();
-    let id = core.replication.history.id();
-    // A chained replica's stream goes on where its primary's stands, without a SELECT of its own.
-    core.log.forget_selected_db();
-    let db = core.clients.get(core.primary_client).map_or(0, |client| client.db);
-    let db = if core.replication.is_replica() { db } else { 0 };
-    let aux = vec![
-        ("repl-stream-db", db.to_string()),
-        ("repl-id", id.to_string()),
-        ("repl-offset", offset.to_string()),
-    ];
-    let run = snapshot::begin(core, Purpose::Sync, Target::Core, aux)?;
-    core.replication.feed.groups.push(Group {
-        run,
-        offset,
-        since: Vec::new(),
-        until: offset,
-        mark,
-        begun: false,
-        whole: Vec::new(),
-    });
-    for client in waiting {
-        tracing::info!("Full resync requested by replica {}", name(core, *client));
-        let Some(replica) = core.replication.feed.get_mut(*client) else { continue };
-        replica.stage = Stage::Snapshot(run);
-        if !replica.is_silent {
-            push(core, *client, format!("+FULLRESYNC {id} {offset}\r\n").into_bytes());
-        }
-    }
-    Ok(())
-}
-
-fn random_mark() -> io::Result<[u8; 40]> {
-    let mut bytes = [0; 20];
-    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
-    let id = super::StreamId::from_random(bytes);
-    id.as_bytes().try_into().map_err(io::Error::other)
-}
-
-/// True while a replica of this run has not read enough of what it was given.
-pub fn is_congested(core: &Core, run: u64) -> bool {
-    members(&core.replication.feed, run, Stage::Snapshot)
-        .iter()
-        .filter_map(|client| core.clients.get(*client))
-        .any(|client| client.output.len() > CONGESTED_BYTES)
-}
-
-/// Bytes of a snapshot.
-pub fn on_snapshot_piece(core: &mut Core, run: u64, bytes: Vec<u8>) {
-    let clients = members(&core.replication.feed, run, Stage::Snapshot);
-    let Some(group) = core.replication.feed.groups.iter_mut().find(|group| group.run == run) else {
-        return;
-    };
-    let Some(mark) = group.mark else {
-        group.whole.extend_from_slice(&bytes);
-        return;
-    };
-    let header = (!std::mem::replace(&mut group.begun, true))
-        .then(|| [b"$EOF:", &mark[..], b"\r\n"].concat());
-    for client in clients {
-        if let Some(header) = &header {
-            push(core, client, header.clone());
-        }
-        push(core, client, bytes.clone());
-    }
-}
-
-/// A snapshot is complete, or failed.
-pub fn on_snapshot_ended(core: &mut Core, run: u64, result: Result<u64, String>) {
-    if let Err(error) = result {
-        tracing::error!("failed to make a snapshot for replicas: {error}");
-        return close_members(core, run);
-    }
-    let clients = members(&core.replication.feed, run, Stage::Snapshot);
-    let Some(group) = core.replication.feed.groups.iter_mut().find(|group| group.run == run) else {
-        return;
-    };
-    let whole = std::mem::take(&mut group.whole);
-    let (tail, offset) = match group.mark {
-        Some(mark) => (mark.to_vec(), group.offset),
-        None => ([format!("${}\r\n", whole.len()).as_bytes(), &whole].concat(), group.offset),
-    };
-    for client in clients {
-        push(core, client, tail.clone());
-        let now_ms = core.now_ms;
-        let Some(replica) = core.replication.feed.get_mut(client) else { continue };
-        replica.stage = Stage::Loading(run);
-        replica.acked = offset;
-        replica.acked_ms = now_ms;
-        if replica.is_silent {
-            replica.stage = Stage::Loaded(run);
-        }
-    }
-    forget_groups(core);
 }
 
 /// Keeps those awake who wait, and cuts those who are silent.

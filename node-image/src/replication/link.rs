@@ -11,6 +11,7 @@
 //! what was missed. When a link breaks inside a transaction, its first commands stay queued with
 //! the client that stands for the primary: the stream goes on behind them. Not known here: what a replica of ours is; which primary is right.
 
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
 use holdfast_store::Store;
@@ -18,6 +19,7 @@ use holdfast_wire::resp::request::{Limits, Parser, Step, encode};
 use mio::net::TcpStream;
 use mio::{Interest, Token};
 
+use super::handshake::{Greeting, answered, greeted, greetings};
 use super::history::StreamId;
 use super::receive::Receive;
 use super::{PrimaryAddress, feed, resolve};
@@ -36,14 +38,14 @@ const READ_BYTES: usize = 64 << 10;
 const LINE_BYTES_MAX: usize = 64 << 10;
 
 #[derive(Debug)]
-enum Stage {
+pub(super) enum Stage {
     Resting {
         until_ms: i64,
     },
     Connecting,
     /// Greetings that are still to be said; the first one has been sent.
     Greeting {
-        left: std::collections::VecDeque<Greeting>,
+        left: VecDeque<Greeting>,
     },
     Asking,
     Receiving {
@@ -52,20 +54,6 @@ enum Stage {
         receive: Box<Receive>,
     },
     Streaming,
-}
-
-#[derive(Debug)]
-struct Greeting {
-    request: Vec<u8>,
-    kind: GreetingKind,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum GreetingKind {
-    Ping,
-    Auth,
-    /// A primary that does not understand may say so.
-    Optional,
 }
 
 /// The primary that is followed, and the link to it.
@@ -77,13 +65,13 @@ pub struct Following {
     pub last_contact_ms: Option<i64>,
     /// Since when the link is down; none while it is up.
     pub down_since_ms: Option<i64>,
-    stage: Stage,
+    pub(super) stage: Stage,
     socket: Option<TcpStream>,
     input: Vec<u8>,
     at: usize,
     parser: Parser,
     output: Vec<u8>,
-    stage_since_ms: i64,
+    pub(super) stage_since_ms: i64,
     acked_ms: i64,
     /// The socket has more than one turn took.
     more: bool,
@@ -261,39 +249,7 @@ fn finish_connect(core: &mut Core, writable: bool) {
     send(core, first.unwrap_or_default());
 }
 
-/// What a replica says before it asks, in order; each is answered by a line.
-fn greetings(core: &Core) -> std::collections::VecDeque<Greeting> {
-    let config = &core.config;
-    let mut all = std::collections::VecDeque::new();
-    let mut say = |kind, words: &[&str]| {
-        all.push_back(Greeting { request: encode(words), kind });
-    };
-    say(GreetingKind::Ping, &["PING"]);
-    let (user, password) = (config.text(Name::Masteruser), config.text(Name::Masterauth));
-    match (user, password) {
-        (_, "") => {}
-        ("", password) => say(GreetingKind::Auth, &["AUTH", password]),
-        (user, password) => say(GreetingKind::Auth, &["AUTH", user, password]),
-    }
-    let port = match config.int(Name::ReplicaAnnouncePort) {
-        0 => config.int(Name::Port),
-        port => port,
-    };
-    let ip = config.text(Name::ReplicaAnnounceIp);
-    say(GreetingKind::Optional, &["REPLCONF", "listening-port", &port.to_string()]);
-    if !ip.is_empty() {
-        say(GreetingKind::Optional, &["REPLCONF", "ip-address", ip]);
-    }
-    say(GreetingKind::Optional, &["REPLCONF", "capa", "eof", "capa", "psync2"]);
-    say(GreetingKind::Optional, &["REPLCONF", "version", crate::REDIS_VERSION]);
-    if core.is_cluster() {
-        let id = core.routing.my_id.to_string();
-        say(GreetingKind::Optional, &["REPLCONF", "holdfast-node-id", &id]);
-    }
-    all
-}
-
-fn send(core: &mut Core, bytes: Vec<u8>) {
+pub(super) fn send(core: &mut Core, bytes: Vec<u8>) {
     if let Some(following) = &mut core.replication.following {
         following.output.extend_from_slice(&bytes);
     }
@@ -411,77 +367,7 @@ fn answers(core: &mut Core) -> Result<(), String> {
     }
 }
 
-fn greeted(core: &mut Core, line: &[u8]) -> Result<(), String> {
-    let Some(following) = &mut core.replication.following else { return Ok(()) };
-    let Stage::Greeting { left } = &mut following.stage else { return Ok(()) };
-    let kind = left.pop_front().map(|greeting| greeting.kind);
-    let text = line.escape_ascii();
-    match kind {
-        Some(GreetingKind::Ping) => {
-            let fine = [&b"+"[..], b"-NOAUTH", b"-NOPERM", b"-ERR operation not permitted"];
-            if !fine.iter().any(|start| line.starts_with(start)) {
-                return Err(format!("the primary answers PING by '{text}'"));
-            }
-        }
-        Some(GreetingKind::Auth) if line.starts_with(b"-") => {
-            return Err(format!("Unable to AUTH to MASTER: {text}"));
-        }
-        _ => {}
-    }
-    let next = left.front().map(|greeting| greeting.request.clone());
-    match next {
-        Some(request) => send(core, request),
-        None => ask(core),
-    }
-    Ok(())
-}
-
-fn ask(core: &mut Core) {
-    let id = core.replication.history.id();
-    let next = core.log.end() + 1;
-    tracing::info!("Trying a partial resynchronization (request {id}:{next}).");
-    if let Some(following) = &mut core.replication.following {
-        following.stage = Stage::Asking;
-        following.stage_since_ms = core.now_ms;
-    }
-    send(core, encode(&["PSYNC", &id.to_string(), &next.to_string()]));
-}
-
-fn answered(core: &mut Core, line: &[u8]) -> Result<(), String> {
-    let mut words = line.split(|byte| *byte == b' ');
-    let now_ms = core.now_ms;
-    match words.next() {
-        Some(b"+FULLRESYNC") => {
-            let id = words.next().and_then(StreamId::parse);
-            let offset = words.next().and_then(|word| std::str::from_utf8(word).ok()?.parse().ok());
-            let (Some(id), Some(offset)) = (id, offset) else {
-                return Err(format!("the primary's answer is '{}'", line.escape_ascii()));
-            };
-            tracing::info!("Full resync from master: {id}:{offset}");
-            let receive = Box::new(Receive::new(&core.store));
-            if let Some(following) = &mut core.replication.following {
-                following.stage = Stage::Receiving { id, offset, receive };
-                following.stage_since_ms = now_ms;
-            }
-            Ok(())
-        }
-        Some(b"+CONTINUE") => {
-            if let Some(id) = words.next().and_then(StreamId::parse)
-                && id != core.replication.history.id()
-            {
-                core.replication.history.renamed(id, core.log.end());
-                // Those who follow this node learn the new id by asking again.
-                feed::close_all(core);
-            }
-            tracing::info!("Successful partial resynchronization with master.");
-            begin_stream(core);
-            Ok(())
-        }
-        _ => Err(format!("the primary answers PSYNC by '{}'", line.escape_ascii())),
-    }
-}
-
-fn begin_stream(core: &mut Core) {
+pub(super) fn begin_stream(core: &mut Core) {
     let now_ms = core.now_ms;
     core.replication.has_copy = true;
     if let Some(following) = &mut core.replication.following {

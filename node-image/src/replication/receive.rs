@@ -86,10 +86,8 @@ impl Receive {
         let empty = self.buffer.iter().take_while(|byte| **byte == b'\n').count();
         self.buffer.drain(..empty);
         let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') else {
-            return match self.buffer.len() > HEADER_BYTES_MAX {
-                true => Err("the snapshot has no header".into()),
-                false => Ok(false),
-            };
+            let hopeless = self.buffer.len() > HEADER_BYTES_MAX;
+            return if hopeless { Err("the snapshot has no header".into()) } else { Ok(false) };
         };
         let line: Vec<u8> = self.buffer.drain(..=end).collect();
         let line = line.trim_ascii_end();
@@ -182,7 +180,7 @@ impl Receive {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use holdfast_store::rdb::Writer;
+    use holdfast_store::rdb::{Writer, WriterOptions};
     use holdfast_store::{HashSeed, StoreConfig};
 
     fn empty() -> Store {
@@ -190,7 +188,7 @@ mod tests {
     }
 
     fn snapshot() -> Vec<u8> {
-        let mut writer = Writer::new(Default::default());
+        let mut writer = Writer::new(WriterOptions::default());
         writer.aux("repl-stream-db", "3");
         for n in 0..100 {
             writer.string(format!("key{n}").as_bytes(), None, b"value");

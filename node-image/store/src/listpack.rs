@@ -270,7 +270,9 @@ mod tests {
 
     fn pack<E: AsRef<[u8]>>(elements: &[E]) -> Vec<u8> {
         let mut builder = Builder::default();
-        elements.iter().for_each(|element| builder.push(element.as_ref()));
+        for element in elements {
+            builder.push(element.as_ref());
+        }
         builder.finish()
     }
 
@@ -317,7 +319,9 @@ mod tests {
     proptest! {
         #[test]
         fn elements_come_back(
-            elements in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..80), 0..40)
+            elements in proptest::collection::vec(
+                proptest::collection::vec(any::<u8>(), 0..80), 0..40,
+            )
         ) {
             prop_assert_eq!(unpack(&pack(&elements)), Ok(elements));
         }

@@ -1,5 +1,7 @@
 //! Promises of the set of files.
 
+use holdfast_store::rdb::{Writer, WriterOptions};
+
 use super::*;
 use crate::aof::load::{LoadError, LoadOptions, Loaded, Loader};
 
@@ -24,7 +26,7 @@ fn load(names: &AofNames, cut_torn_tail: bool) -> Result<Vec<Loaded>, LoadError>
     let manifest = find(names).unwrap().unwrap_or_default();
     let mut loader = Loader::of_set(names, &manifest, LoadOptions { cut_torn_tail });
     let mut all = Vec::new();
-    while let Some(loaded) = loader.next()? {
+    while let Some(loaded) = loader.load_next()? {
         all.push(loaded);
     }
     let (read, total) = loader.progress();
@@ -47,7 +49,7 @@ fn bytes(commands: &[&str]) -> Vec<u8> {
 
 /// A snapshot file with one key `base`.
 fn snapshot(path: &Path) {
-    let mut writer = holdfast_store::rdb::Writer::new(Default::default());
+    let mut writer = Writer::new(WriterOptions::default());
     writer.string(b"base", None, b"1");
     writer.finish();
     fs::write(path, writer.take()).unwrap();

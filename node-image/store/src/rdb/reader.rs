@@ -364,7 +364,7 @@ fn list(elements: Vec<Vec<u8>>) -> Result<Content, Stop> {
 }
 
 fn hash(elements: Vec<Vec<u8>>) -> Result<Content, Stop> {
-    if elements.is_empty() || elements.len() % 2 != 0 {
+    if elements.is_empty() || !elements.len().is_multiple_of(2) {
         return damaged("a hash has a field without a value");
     }
     no_field_twice(&elements)?;

@@ -202,7 +202,8 @@ fn only_entry(bytes: &[u8]) -> Content {
 #[test]
 fn collections_of_old_versions_are_read() {
     // A ziplist with a string, each width of integer, and a four-bit number.
-    let ziplist = b"\x25\0\0\0\x1f\0\0\0\x07\0\0\x02ab\x04\xfe\xff\x03\xc0\xff\x7f\x04\xf0\x00\x00\x80\x05\xd0\x00\x00\x00\x80\x06\xfd\x02\xf1\xff";
+    let ziplist = b"\x25\0\0\0\x1f\0\0\0\x07\0\0\x02ab\x04\xfe\xff\x03\xc0\xff\x7f\x04\xf0\x00\x00\
+                    \x80\x05\xd0\x00\x00\x00\x80\x06\xfd\x02\xf1\xff";
     let mut elements = strings(&["ab", "-1", "32767", "-8388608", "-2147483648", "12", "0"]);
     let mut ziplist = ziplist.to_vec();
     ziplist[0] = ziplist.len() as u8;
