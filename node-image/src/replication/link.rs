@@ -13,6 +13,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
+use std::time::{Duration, Instant};
 
 use holdfast_store::Store;
 use holdfast_wire::resp::request::{Limits, Parser, Step, encode};
@@ -31,9 +32,9 @@ use crate::event_loop::REPLICATION_TOKENS;
 const RETRY_MS: i64 = 1000;
 /// How often the offset is acknowledged.
 const ACK_MS: i64 = 1000;
-/// Bytes that one turn reads and applies at most.
-const TURN_BYTES_MAX: usize = 1 << 20;
-const READ_BYTES: usize = 64 << 10;
+/// Time that one turn spends on what has come, so that readers of this replica are served too.
+const TURN_BUDGET: Duration = Duration::from_millis(5);
+const READ_BYTES: usize = 16 << 10;
 /// A longer answer to a greeting is none.
 const LINE_BYTES_MAX: usize = 64 << 10;
 
@@ -299,18 +300,17 @@ pub fn on_turn(core: &mut Core) {
 
 fn read(core: &mut Core) {
     let mut scratch = vec![0; READ_BYTES];
-    let mut total = 0;
+    let began = Instant::now();
     loop {
         let Some(following) = &mut core.replication.following else { return };
         let Some(socket) = &mut following.socket else { return };
-        following.more = total >= TURN_BYTES_MAX;
+        following.more = began.elapsed() >= TURN_BUDGET;
         if following.more {
             return;
         }
         match socket.read(&mut scratch) {
             Ok(0) => return fail(core, "the primary closed the connection"),
             Ok(count) => {
-                total += count;
                 following.last_contact_ms = Some(core.now_ms);
                 let bytes = scratch.get(..count).unwrap_or_default();
                 if let Err(why) = take(core, bytes) {

@@ -184,3 +184,35 @@ fn while_it_loads_the_node_says_so_and_serves_nothing() {
     assert!(seen, "the load was too short to see");
     assert_eq!(server.ask("GET number:39999"), "39999");
 }
+
+/// Lets the next increment be a device that refuses something.
+fn next_increment_is(server: &Server, device: &str) {
+    std::os::unix::fs::symlink(device, increment(server, 2)).unwrap();
+    assert!(server.ask("BGREWRITEAOF").starts_with("Background"));
+}
+
+#[test]
+fn a_full_disk_refuses_writes_and_goes_on_reading() {
+    let root = tempfile::tempdir().unwrap();
+    let server = Server::ours(root.path(), &["--appendonly", "yes"]);
+    server.ask("SET a 1");
+    next_increment_is(&server, "/dev/full");
+    let refusal = "-MISCONF Errors writing to the AOF file: No space left on device";
+    until("writes are refused", || server.ask("SET b 2").starts_with(refusal).then_some(()));
+    assert_eq!(server.ask("GET a"), "1");
+    assert_eq!(server.info("aof_last_write_status"), "err");
+}
+
+#[test]
+fn after_a_failed_fsync_nothing_is_acknowledged_and_the_node_ends() {
+    let root = tempfile::tempdir().unwrap();
+    let mut server = Server::ours(root.path(), ALWAYS);
+    server.ask("SET a 1");
+    // It takes every byte, and cannot be synced.
+    next_increment_is(&server, "/dev/null");
+    until("the increment is there", || (server.info("aof_rewrites") != "0").then_some(()));
+    let reply = server.connect().call(&["SET", "b", "2"]);
+    assert!(reply.is_err(), "acknowledged: {reply:?}");
+    assert_eq!(server.exit_code(), Some(1), "{}", server.log());
+    assert!(server.log().contains("failed to sync the append only file"), "{}", server.log());
+}
