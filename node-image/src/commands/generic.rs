@@ -194,6 +194,18 @@ pub const COMMANDS: &[Command] = &[
         ..Command::BLANK
     },
     Command {
+        name: "swapdb",
+        arity: 3,
+        flags: Flags::WRITE.and(Flags::FAST),
+        extra_categories: Categories::KEYSPACE.and(Categories::DANGEROUS),
+        since: "4.0.0",
+        summary: "Exchanges the keys of two databases.",
+        group: Group::Server,
+        complexity: "O(N), N the clients that watch or wait for keys",
+        handler: basic::swapdb,
+        ..Command::BLANK
+    },
+    Command {
         name: "touch",
         arity: -2,
         flags: Flags::READONLY.and(Flags::FAST),

@@ -84,6 +84,8 @@ struct Cut {
     slot: usize,
     cursor: u32,
     walked: bool,
+    /// Databases that were handed over whole; what stands there now came later.
+    left_out: Vec<usize>,
     side: VecDeque<(usize, Entry)>,
     side_bytes: usize,
     orphans: Vec<Orphan>,
@@ -93,6 +95,7 @@ impl Cut {
     /// Whether the cursor is past the place of that hash.
     fn has_passed(&self, db: usize, slot: usize, hash: u32) -> bool {
         self.walked
+            || self.left_out.contains(&db)
             || (db, slot) < (self.db, self.slot)
             || ((db, slot) == (self.db, self.slot) && is_before(hash, self.cursor))
     }
@@ -148,6 +151,10 @@ impl Cut {
                 self.walked = true;
                 return;
             };
+            if self.left_out.contains(&self.db) {
+                (self.db, self.slot, self.cursor) = (self.db + 1, 0, 0);
+                continue;
+            }
             let mut seen = 1;
             let mut next = 0;
             if let Some(slot) = db.slots.get(self.slot) {
@@ -208,11 +215,20 @@ impl Cuts {
     /// To be called before a whole table is flushed.
     pub(crate) fn before_flush(&mut self, db: usize, slot: usize, table: &Table<Entry>) {
         for cut in &mut self.running {
-            if cut.walked || (db, slot) < (cut.db, cut.slot) {
+            if cut.walked || cut.left_out.contains(&db) || (db, slot) < (cut.db, cut.slot) {
                 continue;
             }
             let cursor = if (db, slot) == (cut.db, cut.slot) { cut.cursor } else { 0 };
             cut.orphans.push(Orphan { db, table: table.clone(), cursor });
+        }
+    }
+
+    /// To be called when a database gets other tables, after its own were handed over.
+    pub(crate) fn leave_out(&mut self, db: usize) {
+        for cut in &mut self.running {
+            if !cut.left_out.contains(&db) {
+                cut.left_out.push(db);
+            }
         }
     }
 
@@ -236,6 +252,7 @@ impl Store {
             slot: 0,
             cursor: 0,
             walked: false,
+            left_out: Vec::new(),
             side: VecDeque::new(),
             side_bytes: 0,
             orphans: Vec::new(),

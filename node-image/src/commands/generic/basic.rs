@@ -1,7 +1,7 @@
 //! Whether keys are there, deleting, naming and copying them.
 
 use crate::commands::keyspace::{DONE, Ended};
-use crate::commands::parse::{integer, is_word};
+use crate::commands::parse::{integer, integer_or, is_word};
 use crate::commands::{CommandError, Ctx};
 use crate::config::Name;
 
@@ -132,6 +132,31 @@ pub(super) fn move_key(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
         ctx.effect_verbatim();
     }
     ctx.reply.integer(i64::from(moved));
+    DONE
+}
+
+/// `SWAPDB db db`
+pub(super) fn swapdb(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
+    if ctx.core.is_cluster() {
+        return Err(CommandError::new("ERR SWAPDB is not allowed in cluster mode"));
+    }
+    let number =
+        |arg, text| i32::try_from(integer_or(arg, text)?).map_err(|_| CommandError::new(text));
+    let left = number(args[1], "ERR invalid first DB index")?;
+    let right = number(args[2], "ERR invalid second DB index")?;
+    let count = ctx.core.config.int(Name::Databases);
+    if [left, right].iter().any(|db| !(0..count).contains(&i64::from(*db))) {
+        return Err(CommandError::new("ERR DB index is out of range"));
+    }
+    let dbs = [left as usize, right as usize];
+    if left != right {
+        // A watched key was touched when it was there before, or is there now.
+        dbs.iter().for_each(|db| ctx.core.touched_all(Some(*db)));
+        ctx.core.store.swap_dbs(dbs[0], dbs[1]);
+        dbs.iter().for_each(|db| ctx.core.touched_all(Some(*db)));
+        ctx.effect_verbatim();
+    }
+    ctx.reply.ok();
     DONE
 }
 

@@ -123,6 +123,7 @@ enum Change {
     ExpireCycle(i64),
     FlushSlot(u8),
     FlushDb(usize),
+    SwapDbs,
 }
 
 fn change() -> impl Strategy<Value = Change> {
@@ -138,6 +139,7 @@ fn change() -> impl Strategy<Value = Change> {
         1 => (0_i64..60).prop_map(Change::ExpireCycle),
         1 => key().prop_map(Change::FlushSlot),
         1 => (0_usize..2).prop_map(Change::FlushDb),
+        1 => Just(Change::SwapDbs),
     ]
 }
 
@@ -189,6 +191,7 @@ fn apply(store: &mut Store, change: Change) {
             store.flush_slots(&slots);
         }
         Change::FlushDb(db) => _ = store.flush_db(db),
+        Change::SwapDbs => _ = store.swap_dbs(0, 1),
     }
     store.reclaim(5);
 }

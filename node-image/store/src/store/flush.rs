@@ -1,4 +1,4 @@
-//! Emptying slots and databases without a pause.
+//! Emptying and exchanging whole slots and databases without a pause.
 //!
 //! A flush unhooks whole tables in no time and buries them; the graveyard frees what is buried in
 //! slices, when the shell has time for it. Large single values go the same way.
@@ -62,6 +62,29 @@ impl Store {
         let removed = table.table.len();
         self.graveyard.tables.push(table.table);
         removed
+    }
+
+    /// Exchanges the keys of two databases; false when one of them does not exist. Running cuts give
+    /// out both as they were.
+    pub fn swap_dbs(&mut self, left: usize, right: usize) -> bool {
+        if left.max(right) >= self.dbs.len() {
+            return false;
+        }
+        if left == right {
+            return true;
+        }
+        for db in [left, right] {
+            for (slot, table) in
+                self.dbs.get(db).into_iter().flat_map(|db| db.slots.iter().enumerate())
+            {
+                if let Some(table) = table {
+                    self.cuts.before_flush(db, slot, &table.table);
+                }
+            }
+            self.cuts.leave_out(db);
+        }
+        self.dbs.swap(left, right);
+        true
     }
 
     /// Takes over all keys of another store of the same shape, as a full sync ends. What was here

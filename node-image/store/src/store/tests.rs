@@ -139,6 +139,16 @@ fn a_random_key_can_be_any_key() {
 }
 
 #[test]
+fn swapped_databases_keep_their_keys_and_counts() {
+    let mut store = store(false);
+    store.insert(0, b"a", text(b"v"), Some(9), 0);
+    assert!(store.swap_dbs(0, 1));
+    assert!(store.get(1, b"a", 0).is_some());
+    assert_eq!((store.len(0), store.len(1), store.expiring(1)), (0, 1, 1));
+    assert!(!store.swap_dbs(0, 2));
+}
+
+#[test]
 fn an_adopted_store_replaces_every_key() {
     let mut old = store(true);
     old.insert(1, b"old", text(b"v"), None, 0);
