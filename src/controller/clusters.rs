@@ -8,9 +8,12 @@
 //!   no change for t   t / 8, at most 5 s     steps that fail, things that are waited for
 //!   at rest           15 s                   one question to each node, none to the API server
 //!
+//! A plan that comes back is no change: orders that are given again and again in vain, even in
+//! turns, grow rarer, and then not even an event hurries them by more than a second.
+//!
 //! Clusters do not wait for each other. Not known here: what a look does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +40,12 @@ const AT_REST: Duration = Duration::from_secs(15);
 
 /// Shortest time between the starts of two looks, so that a burst of events becomes one look.
 const BREATH: Duration = Duration::from_millis(20);
+
+/// The same while steps are repeated in vain.
+const BREATH_IN_VAIN: Duration = Duration::from_secs(1);
+
+/// Plans that are remembered, to see that one comes back.
+const RECENT: usize = 4;
 
 /// Keeps a task for each cluster that somebody wakes. Never ends by itself.
 pub(super) async fn keep_all(world: &Arc<World>, mut woken: mpsc::UnboundedReceiver<ClusterKey>) {
@@ -90,7 +99,7 @@ async fn keep(world: Arc<World>, key: ClusterKey, bell: Arc<Notify>) -> ClusterK
                 pace.after_error(started)
             }
         };
-        sleep_until(started + BREATH).await;
+        sleep_until(started + pace.breath()).await;
         tokio::select! {
             () = bell.notified() => {}
             () = sleep_until(Instant::now() + wait) => {}
@@ -103,23 +112,35 @@ async fn keep(world: Arc<World>, key: ClusterKey, bell: Arc<Notify>) -> ClusterK
 /// How soon to look again.
 #[derive(Default)]
 struct Pace {
-    last: Option<Plan>,
+    recent: VecDeque<Plan>,
     unchanged_since: Option<Instant>,
     errors_since: Option<Instant>,
+    breath: Duration,
 }
 
 impl Pace {
+    /// Time to the next look, if nothing wakes the cluster before.
     fn after(&mut self, plan: &Plan, soon: bool, now: Instant) -> Duration {
         self.errors_since = None;
-        if self.last.as_ref() != Some(plan) {
-            self.last = Some(plan.clone());
+        if !self.recent.contains(plan) {
+            self.recent.push_back(plan.clone());
+            if self.recent.len() > RECENT {
+                self.recent.pop_front();
+            }
             self.unchanged_since = Some(now);
         }
+        let unchanged = self.unchanged_since.map_or(Duration::ZERO, |since| now - since);
+        let in_vain = if plan.steps.is_empty() { Duration::ZERO } else { unchanged / 32 };
+        self.breath = in_vain.clamp(BREATH, BREATH_IN_VAIN);
         if plan.steps.is_empty() && plan.waiting_on.is_empty() {
             return if soon { SOON } else { AT_REST };
         }
-        let unchanged = self.unchanged_since.map_or(Duration::ZERO, |since| now - since);
         (unchanged / 8).clamp(SOON, LATER)
+    }
+
+    /// Shortest time between the starts of two looks, whatever wakes the cluster.
+    fn breath(&self) -> Duration {
+        self.breath.max(BREATH)
     }
 
     fn after_error(&mut self, now: Instant) -> Duration {
@@ -211,6 +232,22 @@ mod tests {
     fn a_step_brings_the_next_look_soon() {
         let plan = Plan { steps: vec![Step::AddFinalizer], waiting_on: Vec::new() };
         assert_eq!(Pace::default().after(&plan, false, Instant::now()), SOON);
+    }
+
+    #[test]
+    fn orders_that_are_given_in_turns_in_vain_grow_rarer_even_when_events_come() {
+        let (mut pace, start) = (Pace::default(), Instant::now());
+        let one = Plan { steps: vec![Step::AddFinalizer], waiting_on: Vec::new() };
+        let other = Plan { steps: vec![Step::RemoveFinalizer], waiting_on: Vec::new() };
+        pace.after(&one, false, start);
+        pace.after(&other, false, start);
+        assert_eq!(pace.breath(), BREATH);
+        let later = start + Duration::from_secs(100);
+        assert_eq!(pace.after(&one, false, later), LATER);
+        assert_eq!(pace.breath(), BREATH_IN_VAIN);
+        // What is only waited for may be hurried by an event.
+        pace.after(&waiting("10%"), false, later);
+        assert_eq!(pace.breath(), BREATH);
     }
 
     #[test]
