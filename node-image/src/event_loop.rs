@@ -41,6 +41,23 @@ const CLIENT_TOKENS: usize = 0x1000;
 /// Bytes that one read asks for.
 const READ_BYTES: usize = 64 * 1024;
 
+/// What the poll says of one socket.
+struct Ready {
+    token: Token,
+    readable: bool,
+    writable: bool,
+    /// The other side sends nothing more.
+    ends: bool,
+}
+
+impl Ready {
+    fn of(event: &mio::event::Event) -> Self {
+        let ends = event.is_read_closed() || event.is_error();
+        let readable = event.is_readable() || ends;
+        Ready { token: event.token(), readable, writable: event.is_writable(), ends }
+    }
+}
+
 /// The loop around a core.
 pub struct EventLoop {
     poll: Poll,
@@ -135,22 +152,15 @@ impl EventLoop {
     }
 
     fn serve_sockets(&mut self, core: &mut Core) {
-        let ready: Vec<(Token, bool, bool)> = self
-            .events
-            .iter()
-            .map(|e| {
-                let readable = e.is_readable() || e.is_read_closed() || e.is_error();
-                (e.token(), readable, e.is_writable())
-            })
-            .collect();
+        let ready: Vec<Ready> = self.events.iter().map(Ready::of).collect();
         self.events.clear();
         for id in std::mem::take(&mut self.to_read) {
-            self.read_client(core, id);
+            self.read_client(core, id, true);
         }
         if std::mem::take(&mut self.to_accept) {
             self.accept_all(core);
         }
-        for (token, readable, writable) in ready {
+        for Ready { token, readable, writable, ends } in ready {
             match token.0 {
                 0 => {}
                 at if LISTENERS.contains(&at) => self.accept_all(core),
@@ -165,7 +175,7 @@ impl EventLoop {
                         core.want_flush(id);
                     }
                     if readable {
-                        self.read_client(core, id);
+                        self.read_client(core, id, ends);
                     }
                 }
             }

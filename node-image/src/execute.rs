@@ -176,14 +176,14 @@ fn run_request(core: &mut Core, id: ClientId, args: &[&[u8]], reply: &mut ReplyB
     }
     let now_ms = core.now_ms;
     let mark = reply.mark();
-    let silent = match core.clients.get_mut(id) {
+    let mode = match core.clients.get_mut(id) {
         Some(client) => {
             client.active_ms = now_ms;
-            let silent = client.reply_mode != ReplyMode::On;
-            if client.reply_mode == ReplyMode::SkipNext {
+            let mode = client.reply_mode;
+            if mode == ReplyMode::SkipNext {
                 client.reply_mode = ReplyMode::On;
             }
-            silent
+            mode
         }
         None => return Ran::Yes,
     };
@@ -206,18 +206,24 @@ fn run_request(core: &mut Core, id: ClientId, args: &[&[u8]], reply: &mut ReplyB
         checks::Admitted::Paused => {
             if let Some(client) = core.clients.get_mut(id) {
                 client.asking = asking;
+                client.reply_mode = mode;
             }
             return Ran::Paused;
         }
     }
-    let still_silent = core.clients.get(id).is_some_and(|c| c.reply_mode != ReplyMode::On);
-    if silent && (still_silent || reply.since(mark) != b"+OK\r\n") {
-        reply.truncate(mark);
-    } else if still_silent {
-        // CLIENT REPLY OFF and SKIP themselves are not answered.
+    if !is_answered(core, id, mode) {
         reply.truncate(mark);
     }
     Ran::Yes
+}
+
+/// Whether the request that has just run is answered, by CLIENT REPLY. `before` is the mode in which
+/// it came. OFF and SKIP themselves are not answered, ON is.
+fn is_answered(core: &Core, id: ClientId, before: ReplyMode) -> bool {
+    let Some(client) = core.clients.get(id) else { return true };
+    let is_client_reply =
+        client.last_command.is_some_and(|c| table::full_name(c) == ("client", "reply"));
+    client.reply_mode == ReplyMode::On && (before == ReplyMode::On || is_client_reply)
 }
 
 fn queue(core: &mut Core, id: ClientId, command: &'static Command, args: &[&[u8]]) {

@@ -21,19 +21,22 @@ enum Drained {
     Yes,
     /// There may be more.
     No,
-    /// The other side has closed, or the connection broke.
-    Closed,
+    /// The other side sends nothing more; what it has sent is to be answered.
+    Ended,
+    /// The connection broke.
+    Broken,
 }
 
 impl EventLoop {
-    /// Reads what has come and runs the requests in it.
-    pub(super) fn read_client(&mut self, core: &mut Core, id: ClientId) {
+    /// Reads what has come and runs the requests in it. `ends` when the other side is known to send
+    /// nothing more: its end is then behind the bytes, and no other event will tell of it.
+    pub(super) fn read_client(&mut self, core: &mut Core, id: ClientId, ends: bool) {
         let Some(client) = core.clients.get_mut(id) else { return };
         if client.close_now {
             return;
         }
         let before = client.read_bytes;
-        let drained = read_all(client, &mut self.scratch);
+        let drained = read_all(client, &mut self.scratch, ends);
         let read = client.read_bytes - before;
         core.shared.stats.net_input_bytes.add(read);
         if read > 0 && execute::run_input(core, id) {
@@ -42,7 +45,8 @@ impl EventLoop {
         match drained {
             Drained::Yes => {}
             Drained::No => self.to_read.push(id),
-            Drained::Closed => core.close(id),
+            Drained::Ended => finish_client(core, id),
+            Drained::Broken => core.close(id),
         }
         check_input_size(core, id);
     }
@@ -92,11 +96,21 @@ impl EventLoop {
     }
 }
 
-fn read_all(client: &mut Client, scratch: &mut [u8]) -> Drained {
-    let Some(socket) = client.socket.as_mut() else { return Drained::Closed };
+/// The other side has sent its last request: it gets its replies, unless it would have to wait for
+/// others to get them.
+fn finish_client(core: &mut Core, id: ClientId) {
+    while execute::run_input(core, id) {}
+    match core.clients.get(id) {
+        Some(client) if client.blocked.is_none() && !client.paused => core.close_after_reply(id),
+        _ => core.close(id),
+    }
+}
+
+fn read_all(client: &mut Client, scratch: &mut [u8], ends: bool) -> Drained {
+    let Some(socket) = client.socket.as_mut() else { return Drained::Broken };
     for _ in 0..READS_MAX {
         match socket.read(scratch) {
-            Ok(0) => return Drained::Closed,
+            Ok(0) => return Drained::Ended,
             Ok(count) => {
                 client.read_bytes += count as u64;
                 if client.close_after_reply {
@@ -104,7 +118,7 @@ fn read_all(client: &mut Client, scratch: &mut [u8]) -> Drained {
                     continue;
                 }
                 client.input.extend_from_slice(scratch.get(..count).unwrap_or_default());
-                if count < scratch.len() {
+                if count < scratch.len() && !ends {
                     return Drained::Yes;
                 }
             }
@@ -112,7 +126,7 @@ fn read_all(client: &mut Client, scratch: &mut [u8]) -> Drained {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => {
                 tracing::debug!("failed to read from client {}: {error}", client.address);
-                return Drained::Closed;
+                return Drained::Broken;
             }
         }
     }

@@ -1,0 +1,8 @@
+//! Promises of one real process on loopback: connections, transactions, waiting, configuration.
+
+mod blocking;
+mod configuration;
+mod connections;
+mod harness;
+mod input;
+mod transactions;
