@@ -1,3 +1,5 @@
+//! Elections, hand-overs and lame primaries: who votes, who wins, what waits for the disk.
+
 use std::collections::BTreeMap;
 
 use holdfast_wire::bus::{Body, Header, Packet, encode};

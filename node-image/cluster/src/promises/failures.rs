@@ -1,3 +1,5 @@
+//! Suspicion, failure, forgiveness, and the word of the operator.
+
 use holdfast_wire::bus::{Body, flags};
 use holdfast_wire::id::BootId;
 

@@ -1,3 +1,5 @@
+//! Packets that no honest node sends.
+
 use holdfast_wire::bus::{Body, Gossip, Header, Heartbeat, Packet, encode};
 use holdfast_wire::id::NodeId;
 use holdfast_wire::slot::SlotSet;

@@ -1,3 +1,5 @@
+//! Who becomes a member, who never does, and how members are found again.
+
 use holdfast_wire::bus::{Body, decode, encode};
 use holdfast_wire::id::ClusterId;
 

@@ -1,3 +1,5 @@
+//! Claims, migrations, commands and views.
+
 use holdfast_wire::id::NodeId;
 use holdfast_wire::slot::{Slot, SlotSet};
 

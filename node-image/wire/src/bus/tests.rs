@@ -1,3 +1,5 @@
+//! Packets read back, stand byte for byte where they must, and never make the decoder panic.
+
 use proptest::prelude::*;
 
 use super::*;
