@@ -124,7 +124,7 @@ fn compact(input: &mut Vec<u8>, start: &mut usize) {
 
 fn limits_of(core: &Core, id: ClientId) -> Limits {
     match core.clients.get(id) {
-        Some(client) if client.authenticated => {
+        Some(client) if checks::is_admitted(core, client) => {
             Limits::authenticated(core.config.size(Name::ProtoMaxBulkLen))
         }
         _ => Limits::UNAUTHENTICATED,
@@ -217,7 +217,7 @@ fn run_request(core: &mut Core, id: ClientId, args: &[&[u8]], reply: &mut ReplyB
     Ran::Yes
 }
 
-/// Whether the request that has just run is answered, by CLIENT REPLY. `before` is the mode in which
+/// Whether the request that has just run is answered (CLIENT REPLY). `before` is the mode in which
 /// it came. OFF and SKIP themselves are not answered, ON is.
 fn is_answered(core: &Core, id: ClientId, before: ReplyMode) -> bool {
     let Some(client) = core.clients.get(id) else { return true };
@@ -243,9 +243,11 @@ fn refuse(
     let is_exec = command.is_some_and(|command| table::full_name(command) == ("", "exec"));
     // A redirection says where the whole transaction belongs; other refusals say that it is over.
     let redirects = ["MOVED ", "ASK ", "CLUSTERDOWN ", "TRYAGAIN ", "CROSSSLOT "];
-    let text = match is_exec && !redirects.iter().any(|word| error.as_str().starts_with(word)) {
-        true => format!("EXECABORT Transaction discarded because of: {}", error.as_str()),
-        false => error.as_str().to_owned(),
+    let ends_here = is_exec && !redirects.iter().any(|word| error.as_str().starts_with(word));
+    let text = if ends_here {
+        format!("EXECABORT Transaction discarded because of: {}", error.as_str())
+    } else {
+        error.as_str().to_owned()
     };
     reply.error(&text);
     core.shared.stats.error_replies.add(1);

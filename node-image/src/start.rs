@@ -4,6 +4,7 @@
 //! written), data directory, disk thread, bus thread (so that a node that loads for minutes is not
 //! a dead node), data, clients. Not known here: what the parts do.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -191,5 +192,10 @@ fn random<const N: usize>() -> Result<[u8; N], StartError> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::new();
+    for byte in bytes {
+        // Writing into a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }

@@ -163,10 +163,7 @@ fn classic_range(command: &Command) -> (i64, i64, i64) {
 /// True when first key, last key and step cannot say where the keys are.
 fn has_movable_keys(command: &Command) -> bool {
     let simple = |spec: &KeySpec| {
-        matches!(
-            (spec.begin, spec.find),
-            (Begin::Index(_), Find::Range { limit: 0 | 1, .. })
-        )
+        matches!((spec.begin, spec.find), (Begin::Index(_), Find::Range { limit: 0 | 1, .. }))
     };
     !command.keys.iter().all(simple)
 }
@@ -183,14 +180,18 @@ fn write_command(reply: &mut ReplyBuf, command: &Command) {
         .map(|(_, name)| *name)
         .collect();
     reply.set(flags.len());
-    flags.iter().for_each(|flag| reply.simple(flag));
+    for flag in flags {
+        reply.simple(flag);
+    }
     let (first, last, step) = classic_range(command);
     reply.integer(first);
     reply.integer(last);
     reply.integer(step);
     let categories = command.categories();
     reply.set(categories.len());
-    categories.iter().for_each(|category| reply.simple(category));
+    for category in categories {
+        reply.simple(category);
+    }
     reply.array(0);
     reply.array(command.keys.len());
     for spec in command.keys {
@@ -207,7 +208,9 @@ fn write_key_spec(reply: &mut ReplyBuf, spec: &KeySpec) {
     reply.bulk_str("flags");
     let names = spec.usage.names();
     reply.set(names.len());
-    names.iter().for_each(|name| reply.simple(name));
+    for name in names {
+        reply.simple(name);
+    }
     reply.bulk_str("begin_search");
     reply.map(2);
     reply.bulk_str("type");
@@ -336,7 +339,9 @@ fn getkeysandflags(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, Command
         ctx.reply.array(2);
         ctx.reply.bulk(request.get(at).copied().unwrap_or_default());
         ctx.reply.set(usage.names().len());
-        usage.names().iter().for_each(|name| ctx.reply.simple(name));
+        for name in usage.names() {
+            ctx.reply.simple(name);
+        }
     }
     Ok(Outcome::Done)
 }

@@ -79,9 +79,9 @@ fn get(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, CommandError> {
     let mut found: Vec<(&str, String)> = Vec::new();
     for directive in TABLE {
         for name in [directive.name, directive.alias] {
-            let wanted = |pattern: &Vec<u8>| match directive.is_hidden() {
-                true => pattern == name.as_bytes(),
-                false => glob::matches(pattern, name.as_bytes()),
+            let wanted = |pattern: &Vec<u8>| {
+                let same = pattern == name.as_bytes();
+                same || (!directive.is_hidden() && glob::matches(pattern, name.as_bytes()))
             };
             if !name.is_empty() && patterns.iter().any(wanted) {
                 found.push((name, ctx.core.config.shown(directive)));

@@ -263,15 +263,19 @@ fn protocol(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, CommandError> 
     match kind.as_slice() {
         b"string" => reply.bulk_str("Hello World"),
         b"integer" => reply.integer(12345),
-        b"double" => reply.double(3.141),
+        b"double" => reply.double(3141.0 / 1000.0),
         b"null" => reply.null(),
         b"array" => {
             reply.array(3);
-            (0..3).for_each(|number| reply.integer(number));
+            for number in 0..3 {
+                reply.integer(number);
+            }
         }
         b"set" => {
             reply.set(3);
-            (0..3).for_each(|number| reply.integer(number));
+            for number in 0..3 {
+                reply.integer(number);
+            }
         }
         b"map" => {
             reply.map(3);

@@ -270,10 +270,9 @@ fn memory_usage(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, CommandErr
     }
     let key = args.get(2).copied().unwrap_or_default();
     let (db, now_ms) = (ctx.db, ctx.now_ms);
-    let bytes = match ctx.core.store.contains(db, key, now_ms) {
-        true => ctx.core.store.entry_bytes(db, key),
-        false => None,
-    };
+    // Asked for first, so that a key whose time is over is gone.
+    let is_here = ctx.core.store.contains(db, key, now_ms);
+    let bytes = if is_here { ctx.core.store.entry_bytes(db, key) } else { None };
     match bytes {
         Some(bytes) => ctx.reply.integer(bytes as i64),
         None => ctx.reply.null(),

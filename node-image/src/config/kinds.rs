@@ -162,7 +162,7 @@ pub(super) fn save(words: &[&str], before: &str) -> Result<String, String> {
         return Ok(String::new());
     }
     let words: Vec<&str> = words.iter().flat_map(|word| word.split_whitespace()).collect();
-    if words.len() % 2 != 0 {
+    if !words.len().is_multiple_of(2) {
         return Err("Invalid save parameters".into());
     }
     for pair in words.chunks(2) {
@@ -181,7 +181,7 @@ pub(super) fn save(words: &[&str], before: &str) -> Result<String, String> {
 /// theirs.
 pub(super) fn output_limits(words: &[&str], before: &str) -> Result<String, String> {
     let words: Vec<&str> = words.iter().flat_map(|word| word.split_whitespace()).collect();
-    if words.is_empty() || words.len() % 4 != 0 {
+    if words.is_empty() || !words.len().is_multiple_of(4) {
         return Err("Wrong number of arguments in buffer limit configuration.".into());
     }
     let mut limits: Vec<(String, String)> = before

@@ -31,17 +31,16 @@ pub struct Directive {
 impl Directive {
     /// True when CONFIG GET shows it only to those who ask for its very name: it serves tests.
     pub fn is_hidden(&self) -> bool {
-        use Name::*;
         matches!(
             self.id,
-            RdbKeySaveDelay
-                | KeyLoadDelay
-                | LoadingProcessEventsIntervalBytes
-                | AofDisableAutoGc
-                | UseExitOnPanic
-                | WatchdogPeriod
-                | LuaEnableDeprecatedApi
-                | ReplicaIgnoreDiskWriteErrors
+            Name::RdbKeySaveDelay
+                | Name::KeyLoadDelay
+                | Name::LoadingProcessEventsIntervalBytes
+                | Name::AofDisableAutoGc
+                | Name::UseExitOnPanic
+                | Name::WatchdogPeriod
+                | Name::LuaEnableDeprecatedApi
+                | Name::ReplicaIgnoreDiskWriteErrors
         )
     }
 

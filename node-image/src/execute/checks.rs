@@ -5,7 +5,7 @@
 use holdfast_cluster::{Access, Presence, Route};
 use holdfast_wire::slot::{Slot, key_slot};
 
-use crate::clients::ClientId;
+use crate::clients::{Client, ClientId, ClientKind};
 use crate::commands::{Command, CommandError, Flags, table};
 use crate::config::Name;
 use crate::core::Core;
@@ -97,6 +97,11 @@ pub(super) fn first_slot(command: &Command, args: &[&[u8]]) -> Option<Slot> {
     slot
 }
 
+/// True when the client need not say a password (any more).
+pub(super) fn is_admitted(core: &Core, client: &Client) -> bool {
+    client.authenticated || core.config.text(Name::Requirepass).is_empty()
+}
+
 pub(super) fn admit(core: &mut Core, id: ClientId, args: &[&[u8]], asking: bool) -> Admitted {
     let command = match find(args) {
         Ok(command) => command,
@@ -107,7 +112,7 @@ pub(super) fn admit(core: &mut Core, id: ClientId, args: &[&[u8]], asking: bool)
     };
     let refused = |error: CommandError| Admitted::Refused { command: Some(command), error };
     let Some(client) = core.clients.get(id) else { return Admitted::Paused };
-    if !client.authenticated && !command.flags.has(Flags::NO_AUTH) {
+    if !is_admitted(core, client) && !command.flags.has(Flags::NO_AUTH) {
         return refused(CommandError::new("NOAUTH Authentication required."));
     }
     let is_exec = table::full_name(command) == ("", "exec");
@@ -139,8 +144,8 @@ pub(super) fn admit(core: &mut Core, id: ClientId, args: &[&[u8]], asking: bool)
         Some(Stops::All) => true,
     };
     // Replicas must go on acknowledging, or the pause would never see them in step.
-    let exempt = core.clients.get(id).is_some_and(|c| c.kind != crate::clients::ClientKind::Normal)
-        || is_unpause(command);
+    let exempt =
+        core.clients.get(id).is_some_and(|c| c.kind != ClientKind::Normal) || is_unpause(command);
     if (paused && !exempt) || crate::migration::must_wait(core, id, command, args) {
         return Admitted::Paused;
     }
@@ -160,7 +165,7 @@ fn allowed_now(
     some_have: Flags,
     all_have: Flags,
 ) -> Result<(), CommandError> {
-    let normal = core.clients.get(id).is_some_and(|c| c.kind == crate::clients::ClientKind::Normal);
+    let normal = core.clients.get(id).is_some_and(|c| c.kind == ClientKind::Normal);
     if !normal {
         return Ok(());
     }
@@ -205,7 +210,7 @@ fn route(
         return Ok(None);
     }
     let Some(client) = core.clients.get(id) else { return Ok(None) };
-    if client.kind != crate::clients::ClientKind::Normal {
+    if client.kind != ClientKind::Normal {
         return Ok(first_slot(command, args));
     }
     let mut wanted = Wanted::default();

@@ -69,6 +69,9 @@ pub enum Step {
     Incomplete,
 }
 
+/// The words of an inline request, and its length with the line's end.
+type Inline = (Vec<Vec<u8>>, usize);
+
 /// The state of one connection's reading.
 #[derive(Debug, Default)]
 pub struct Parser {
@@ -201,7 +204,7 @@ impl Parser {
     }
 
     /// A request typed by hand: words in one line, with quotes.
-    fn inline(request: &[u8]) -> Result<Option<(Vec<Vec<u8>>, usize)>, ProtocolError> {
+    fn inline(request: &[u8]) -> Result<Option<Inline>, ProtocolError> {
         let Some(end) = request.iter().position(|&b| b == b'\n') else {
             if request.len() > LINE_BYTES_MAX {
                 return protocol_error("too big inline request");
