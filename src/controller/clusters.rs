@@ -122,6 +122,11 @@ impl Pace {
     /// Time to the next look, if nothing wakes the cluster before.
     fn after(&mut self, plan: &Plan, soon: bool, now: Instant) -> Duration {
         self.errors_since = None;
+        if plan.steps.is_empty() && plan.waiting_on.is_empty() {
+            // What comes after a rest is new, though it may look like what was before.
+            *self = Self::default();
+            return if soon { SOON } else { AT_REST };
+        }
         if !self.recent.contains(plan) {
             self.recent.push_back(plan.clone());
             if self.recent.len() > RECENT {
@@ -132,9 +137,6 @@ impl Pace {
         let unchanged = self.unchanged_since.map_or(Duration::ZERO, |since| now - since);
         let in_vain = if plan.steps.is_empty() { Duration::ZERO } else { unchanged / 32 };
         self.breath = in_vain.clamp(BREATH, BREATH_IN_VAIN);
-        if plan.steps.is_empty() && plan.waiting_on.is_empty() {
-            return if soon { SOON } else { AT_REST };
-        }
         (unchanged / 8).clamp(SOON, LATER)
     }
 
@@ -248,6 +250,15 @@ mod tests {
         // What is only waited for may be hurried by an event.
         pace.after(&waiting("10%"), false, later);
         assert_eq!(pace.breath(), BREATH);
+    }
+
+    #[test]
+    fn what_comes_after_a_rest_is_new() {
+        let (mut pace, start) = (Pace::default(), Instant::now());
+        pace.after(&waiting("no answer"), false, start);
+        pace.after(&Plan::default(), false, start);
+        let later = start + Duration::from_secs(3600);
+        assert_eq!(pace.after(&waiting("no answer"), false, later), SOON);
     }
 
     #[test]
