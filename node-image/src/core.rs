@@ -241,11 +241,12 @@ impl Core {
         self.blocked.touched(db, key);
     }
 
-    /// All keys of a database are about to go or to change (FLUSHDB, a new snapshot); `None`: of
-    /// all databases. To be called before, since a key that was not there has not changed.
+    /// All keys of a database are about to go or to change (FLUSHDB, a new snapshot), or have just
+    /// come (SWAPDB); `None`: of all databases. A key that is not there has not changed. One whose
+    /// time is over counts as there: WATCH removes such keys, so its time ran out since.
     pub fn touched_all(&mut self, db: Option<usize>) {
         for (db, key) in self.watched.keys(db) {
-            if self.store.peek(db, &key, self.now_ms).is_some() {
+            if self.store.entry_bytes(db, &key).is_some() {
                 self.watched.touched(db, &key, &mut self.clients);
             }
         }
@@ -257,6 +258,17 @@ impl Core {
         }
     }
 
+    /// Watched keys that have come to a database with their time already over (SWAPDB) were not
+    /// there before and are not there now: they are removed, and nobody who watches is told.
+    pub fn drop_stale_watched(&mut self, db: usize) {
+        for (db, key) in self.watched.keys(Some(db)) {
+            self.store.contains(db, &key, self.now_ms);
+        }
+        for (db, key) in self.store.take_expired() {
+            self.record_expired(db, &key);
+        }
+    }
+
     /// Keys that the store removed because their time was over become effects, before whatever
     /// happened after their removal.
     pub fn collect_expired(&mut self) {
@@ -264,10 +276,14 @@ impl Core {
             return;
         }
         for (db, key) in self.store.take_expired() {
-            self.shared.stats.expired_keys.add(1);
-            self.record_own_effect(db, &key, &[b"DEL", &key[..]]);
+            self.record_expired(db, &key);
             self.touched(db, &key);
         }
+    }
+
+    fn record_expired(&mut self, db: usize, key: &[u8]) {
+        self.shared.stats.expired_keys.add(1);
+        self.record_own_effect(db, key, &[b"DEL", key]);
     }
 
     /// Ends the unit of work: its effects enter the log.

@@ -248,7 +248,10 @@ fn ping(core: &mut Core) {
     let period_ms = core.config.int(Name::ReplPingReplicaPeriod) * 1000;
     let due = core.now_ms - core.replication.pinged_ms >= period_ms;
     let quiet = core.replication.is_replica() || core.pauses.writes_paused(core.now_ms);
-    if due && !quiet && !core.replication.feed.is_empty() {
+    if core.replication.feed.is_empty() {
+        // The first replica is pinged a period after it has come.
+        core.replication.pinged_ms = core.now_ms;
+    } else if due && !quiet {
         core.replication.pinged_ms = core.now_ms;
         core.log.append_raw(EntryKind::Filler, 0, None, b"*1\r\n$4\r\nPING\r\n");
     }

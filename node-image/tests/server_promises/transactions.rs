@@ -94,6 +94,20 @@ fn a_watched_key_that_expires_counts_as_changed() {
 }
 
 #[test]
+fn a_watched_key_that_expired_before_the_flush_counts_as_changed() {
+    let node = Node::start(&["--enable-debug-command", "yes"]);
+    let mut client = node.client();
+    client.ask("DEBUG SET-ACTIVE-EXPIRE 0");
+    client.ask("SET k v PX 30");
+    client.ask("WATCH k");
+    client.ask("DEBUG SLEEP 0.05");
+    client.ask("FLUSHALL");
+    client.ask("MULTI");
+    client.ask("PING");
+    assert_eq!(client.ask("EXEC"), "nil");
+}
+
+#[test]
 fn memory_that_is_short_refuses_only_what_needs_more() {
     let node = Node::start(&[]);
     let mut client = node.client();

@@ -151,10 +151,15 @@ pub(super) fn swapdb(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
     let dbs = [left as usize, right as usize];
     if left != right {
         // A watched key was touched when it was there before, or is there now.
-        dbs.iter().for_each(|db| ctx.core.touched_all(Some(*db)));
+        for db in dbs {
+            ctx.core.touched_all(Some(db));
+        }
         ctx.core.store.swap_dbs(dbs[0], dbs[1]);
-        dbs.iter().for_each(|db| ctx.core.touched_all(Some(*db)));
         ctx.effect_verbatim();
+        for db in dbs {
+            ctx.core.drop_stale_watched(db);
+            ctx.core.touched_all(Some(db));
+        }
     }
     ctx.reply.ok();
     DONE
