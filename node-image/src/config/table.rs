@@ -189,11 +189,12 @@ directives! {
     MaxmemoryPolicy "maxmemory-policy" "" K::Word(&[
         "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", "allkeys-lru",
         "allkeys-lfu", "allkeys-random", "noeviction",
-    ]), "noeviction", Live, "What is removed when memory is short.";
+    ]), "noeviction", Live,
+        "How use of keys is counted. Nothing is removed yet: a full node refuses writes.";
     MaxmemorySamples "maxmemory-samples" "" K::Number { min: 1, max: 64 }, "5", Live,
-        "Keys that are looked at to find one to remove.";
+        "Accepted: nothing is removed yet.";
     MaxmemoryEvictionTenacity "maxmemory-eviction-tenacity" "" K::Number { min: 0, max: 100 },
-        "10", Live, "How long a command may remove keys.";
+        "10", Live, "Accepted: nothing is removed yet.";
     MaxmemoryClients "maxmemory-clients" "" K::BytesOrPercent, "0", Live,
         "Accepted: buffers are bounded by client-output-buffer-limit.";
     ReplicaIgnoreMaxmemory "replica-ignore-maxmemory" "slave-ignore-maxmemory" K::YesNo, "yes",
@@ -227,16 +228,16 @@ directives! {
     ListCompressDepth "list-compress-depth" "" ANY, "0", Live,
         "Accepted: the nodes of a list are not compressed.";
     SetMaxIntsetEntries "set-max-intset-entries" "" K::Number { min: 0, max: I64 }, "512", Live,
-        "Members of a small set of integers.";
+        "Accepted: there is no such type yet.";
     ZsetMaxListpackEntries "zset-max-listpack-entries" "zset-max-ziplist-entries"
-        K::Number { min: 0, max: I64 }, "128", Live, "Members of a small sorted set.";
+        K::Number { min: 0, max: I64 }, "128", Live, "Accepted: there is no such type yet.";
     ZsetMaxListpackValue "zset-max-listpack-value" "zset-max-ziplist-value" SIZE, "64", Live,
-        "Bytes of a member of a small sorted set.";
+        "Accepted: there is no such type yet.";
     HllSparseMaxBytes "hll-sparse-max-bytes" "" SIZE, "3000", Live,
-        "Bytes of a sparse HyperLogLog.";
-    StreamNodeMaxBytes "stream-node-max-bytes" "" SIZE, "4096", Live, "Bytes of a stream's node.";
+        "Accepted: there is no such type yet.";
+    StreamNodeMaxBytes "stream-node-max-bytes" "" SIZE, "4096", Live, "Accepted: there is no such type yet.";
     StreamNodeMaxEntries "stream-node-max-entries" "" K::Number { min: 0, max: I64 }, "100", Live,
-        "Entries of a stream's node.";
+        "Accepted: there is no such type yet.";
     // Snapshots.
     Save "save" "" K::Checked(kinds::save), "3600 1 300 100 60 10000", Live,
         "Save when so many seconds and changes have gone by.";
@@ -369,7 +370,7 @@ directives! {
     SlowlogMaxLen "slowlog-max-len" "" K::Number { min: 0, max: I64 }, "128", Live,
         "Entries of the slow log.";
     LatencyMonitorThreshold "latency-monitor-threshold" "" K::Number { min: 0, max: I64 }, "0",
-        Live, "Milliseconds from which an event is kept by LATENCY; 0 for none.";
+        Live, "Accepted: there is no LATENCY yet, see the slow log.";
     LatencyTracking "latency-tracking" "" K::YesNo, "yes", Live,
         "Accepted: latencies are kept for all commands together.";
     LatencyTrackingInfoPercentiles "latency-tracking-info-percentiles" "" K::Text, "50 99 99.9",
