@@ -3,6 +3,7 @@
 mod blocking;
 mod configuration;
 mod connections;
+mod effects;
 mod harness;
 mod input;
 mod transactions;

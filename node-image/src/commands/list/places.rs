@@ -131,9 +131,6 @@ impl Search {
         const RANK: &str = "ERR RANK can't be zero: use 1 to start from the first match, 2 from \
                             the second ... or use negative to start from the end of the list";
         let (pairs, rest) = args.as_chunks::<2>();
-        if !rest.is_empty() {
-            return Err(CommandError::SYNTAX);
-        }
         let mut search = Self { skipped: 0, from: End::Left, count: None, depth: 0 };
         for [word, number] in pairs {
             if is_word(word, "RANK") {
@@ -151,7 +148,7 @@ impl Search {
                 return Err(CommandError::SYNTAX);
             }
         }
-        Ok(search)
+        if rest.is_empty() { Ok(search) } else { Err(CommandError::SYNTAX) }
     }
 
     fn places(&self, list: &List, element: &[u8]) -> Vec<usize> {
