@@ -235,7 +235,8 @@ directives! {
         "Accepted: there is no such type yet.";
     HllSparseMaxBytes "hll-sparse-max-bytes" "" SIZE, "3000", Live,
         "Accepted: there is no such type yet.";
-    StreamNodeMaxBytes "stream-node-max-bytes" "" SIZE, "4096", Live, "Accepted: there is no such type yet.";
+    StreamNodeMaxBytes "stream-node-max-bytes" "" SIZE, "4096", Live,
+        "Accepted: there is no such type yet.";
     StreamNodeMaxEntries "stream-node-max-entries" "" K::Number { min: 0, max: I64 }, "100", Live,
         "Accepted: there is no such type yet.";
     // Snapshots.
@@ -372,7 +373,7 @@ directives! {
     LatencyMonitorThreshold "latency-monitor-threshold" "" K::Number { min: 0, max: I64 }, "0",
         Live, "Accepted: there is no LATENCY yet, see the slow log.";
     LatencyTracking "latency-tracking" "" K::YesNo, "yes", Live,
-        "Accepted: latencies are kept for all commands together.";
+        "Accepted: INFO commandstats has means, there are no percentiles yet.";
     LatencyTrackingInfoPercentiles "latency-tracking-info-percentiles" "" K::Text, "50 99 99.9",
         Live, "Accepted: see latency-tracking.";
     NotifyKeyspaceEvents "notify-keyspace-events" "" K::Checked(kinds::notify_classes), "", Live,
