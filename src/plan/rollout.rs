@@ -32,6 +32,13 @@ pub(super) fn rollout(context: &Context<'_>, plan: &mut Plan) {
         plan.steps.extend(stuck.into_iter().map(|pod| delete(pod, why)));
         return;
     }
+    let slots_move = plan.steps.iter().any(|step| matches!(step, Step::MigrateSlots { .. }))
+        || plan.waiting_on.iter().any(|waiting| waiting.reason == WaitingFor::Migration);
+    if slots_move {
+        let message = "pods are replaced when no slots move".to_owned();
+        plan.wait(WaitingFor::Update, &context.cluster.name, message);
+        return;
+    }
     if let Some(message) = what_is_not_whole(context) {
         plan.wait(WaitingFor::Update, &context.cluster.name, message);
         return;

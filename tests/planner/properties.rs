@@ -7,7 +7,7 @@ use holdfast::plan::{Plan, Step};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::script::plan_of;
+use crate::script::{plan_of, say, show};
 use crate::world::World;
 
 /// One thing that happens between two looks of the operator.
@@ -67,7 +67,11 @@ fn converge(world: &mut World, looks_max: u32) {
         }
     }
     let plan = plan_of(world);
-    panic!("not converged: {:#?}\n{:#?}", plan.steps, plan.waiting_on);
+    panic!("{}", stuck(world, &plan));
+}
+
+fn stuck(world: &mut World, plan: &Plan) -> String {
+    format!("not converged\n{}{}", say(plan), show(world))
 }
 
 fn happen(world: &mut World, happening: &Happening, image: &mut u8) {
@@ -112,8 +116,19 @@ fn assert_whole(world: &World) {
     assert_eq!(world.slots_with_their_key().len(), 16384);
 }
 
+/// Few lives by default; `PROPTEST_CASES` asks for more. A failure that is found becomes a scenario
+/// of its own, so no seeds are kept.
+fn config() -> ProptestConfig {
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() {
+        ProptestConfig::default().cases
+    } else {
+        16
+    };
+    ProptestConfig { cases, max_shrink_iters: 100, failure_persistence: None, ..Default::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn converges_although_the_operator_restarts_after_every_step(
@@ -133,7 +148,7 @@ proptest! {
                     break;
                 }
                 looks += 1;
-                prop_assert!(looks < 1500, "{:#?} {:#?}", plan.steps, plan.waiting_on);
+                prop_assert!(looks < 600, "{}", stuck(&mut world, &plan));
                 if !plan.steps.is_empty() {
                     let choice = choices[looks % choices.len()].index(plan.steps.len());
                     let _ = world.carry_out(&plan.steps[choice]);

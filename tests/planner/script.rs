@@ -91,7 +91,7 @@ fn converge(world: &mut World) -> String {
     format!("did not converge\n{}", say(&plan))
 }
 
-fn say(plan: &Plan) -> String {
+pub(crate) fn say(plan: &Plan) -> String {
     let mut text = String::new();
     for step in &plan.steps {
         let _ = writeln!(text, "step     {step}");
@@ -103,7 +103,7 @@ fn say(plan: &Plan) -> String {
 }
 
 /// One line a pod: what its node is.
-fn show(world: &mut World) -> String {
+pub(crate) fn show(world: &mut World) -> String {
     let observed = world.observe();
     let mut text = String::new();
     for pod in &observed.pods {

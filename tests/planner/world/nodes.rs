@@ -174,6 +174,8 @@ impl World {
         let node = self.nodes.get_mut(&winner).unwrap();
         node.primary = None;
         node.link_up = false;
+        // Keys of slots that it does not own are dropped, as the node does.
+        node.keyed = node.keyed.intersection(&slots);
         node.slots = slots;
         node.config_epoch = epoch;
     }
