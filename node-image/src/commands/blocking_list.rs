@@ -36,7 +36,9 @@ fn pop(ctx: &mut Ctx<'_>, args: &[&[u8]], end: End) -> Ended {
         ctx.effect(&[pop_name(end), key]);
         ctx.reply.array(2);
         ctx.reply.bulk(key);
-        taken.iter().for_each(|element| ctx.reply.bulk(element));
+        for element in &taken {
+            ctx.reply.bulk(element);
+        }
         return Ok(Outcome::Done);
     }
     wait(keys, deadline_ms)

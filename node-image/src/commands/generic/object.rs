@@ -119,6 +119,8 @@ fn help(ctx: &mut Ctx<'_>, _: &[&[u8]]) -> Ended {
         "    How many references the value of <key> has.",
     ];
     ctx.reply.array(LINES.len());
-    LINES.iter().for_each(|line| ctx.reply.simple(line));
+    for line in LINES {
+        ctx.reply.simple(line);
+    }
     DONE
 }

@@ -99,7 +99,11 @@ pub(super) fn restore(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
     }
     ctx.touched(key);
     let at = IntText::new(at_ms.unwrap_or(0));
-    ctx.effect(&[&b"RESTORE"[..], key, &at, payload, b"REPLACE", b"ABSTTL"]);
+    let mut words = [&[b"RESTORE", key, &at, payload], args.get(4..).unwrap_or_default()].concat();
+    if at_ms.is_some() && !options.absolute {
+        words.push(b"ABSTTL");
+    }
+    ctx.effect(&words);
     ctx.reply.ok();
     DONE
 }

@@ -52,7 +52,9 @@ pub(super) fn hrandfield(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
     } else {
         let chosen = distinct(hash, wanted, &mut random);
         open(reply, chosen.len(), with_values);
-        chosen.into_iter().for_each(|pair| write(reply, pair, with_values));
+        for pair in chosen {
+            write(reply, pair, with_values);
+        }
     }
     DONE
 }

@@ -99,7 +99,9 @@ fn pop(ctx: &mut Ctx<'_>, args: &[&[u8]], end: End) -> Ended {
     if wanted.is_some() {
         ctx.reply.array(taken.len());
     }
-    taken.iter().for_each(|element| ctx.reply.bulk(element));
+    for element in &taken {
+        ctx.reply.bulk(element);
+    }
     DONE
 }
 
@@ -152,7 +154,9 @@ impl<'a> PopMany<'a> {
             ctx.reply.array(2);
             ctx.reply.bulk(key);
             ctx.reply.array(taken.len());
-            taken.iter().for_each(|element| ctx.reply.bulk(element));
+            for element in &taken {
+                ctx.reply.bulk(element);
+            }
             return Ok(true);
         }
         Ok(false)

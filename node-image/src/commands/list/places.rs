@@ -187,7 +187,9 @@ pub(super) fn lpos(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
     };
     if search.count.is_some() {
         reply.array(places.len());
-        places.into_iter().for_each(|place| reply.integer(place as i64));
+        for place in places {
+            reply.integer(place as i64);
+        }
     } else {
         match places.first() {
             Some(place) => reply.integer(*place as i64),

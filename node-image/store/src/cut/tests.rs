@@ -1,3 +1,5 @@
+//! Cuts under any writes: each entry of the instant comes exactly once, with its value of then.
+
 use std::collections::BTreeMap;
 
 use holdfast_wire::slot::Slot;

@@ -1,3 +1,5 @@
+//! Hashes against a plain map, and where they change their form.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Lists against a plain sequence, and what clones share.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -64,8 +64,8 @@ impl Store {
         removed
     }
 
-    /// Exchanges the keys of two databases; false when one of them does not exist. Running cuts give
-    /// out both as they were.
+    /// Exchanges the keys of two databases; false when one of them does not exist. Running cuts
+    /// give out both as they were.
     pub fn swap_dbs(&mut self, left: usize, right: usize) -> bool {
         if left.max(right) >= self.dbs.len() {
             return false;

@@ -1,3 +1,5 @@
+//! The keyspace against a plain map: expiry, counters, slots, walks.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_wire::slot::SlotSet;
@@ -170,7 +172,7 @@ proptest! {
         steps in 1_usize..20,
     ) {
         let mut store = store(cluster);
-        kept.iter().for_each(|n| store.insert(0, &number(*n), text(b"v"), None, 0));
+        for n in &kept { store.insert(0, &number(*n), text(b"v"), None, 0); }
         let mut changes = changes.into_iter().filter(|(_, n)| !kept.contains(n));
         let mut seen = BTreeSet::new();
         let mut cursor = 0;

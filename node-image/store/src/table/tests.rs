@@ -1,3 +1,5 @@
+//! The table while it grows and shrinks: lookups, scans, samples, bounds of deadlines.
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
@@ -96,7 +98,7 @@ proptest! {
         changes_per_step in 1_usize..200,
     ) {
         let mut table = Table::default();
-        kept.iter().for_each(|number| insert(&mut table, *number));
+        for number in &kept { insert(&mut table, *number); }
         let mut changes = changes.into_iter().filter(|(_, number)| !kept.contains(number));
         let mut seen = BTreeSet::new();
         let mut cursor = 0;
@@ -117,9 +119,11 @@ proptest! {
     }
 
     #[test]
-    fn a_still_table_shows_each_item_once(numbers in prop::collection::btree_set(any::<u32>(), 0..900)) {
+    fn a_still_table_shows_each_item_once(
+        numbers in prop::collection::btree_set(any::<u32>(), 0..900),
+    ) {
         let mut table = Table::default();
-        numbers.iter().for_each(|number| insert(&mut table, *number));
+        for number in &numbers { insert(&mut table, *number); }
         let mut seen = Vec::new();
         let mut cursor = 0;
         loop {
