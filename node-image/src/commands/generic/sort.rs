@@ -49,14 +49,14 @@ impl<'a> Options<'a> {
                 // Once said, it stays said, also in front of a pattern that names keys.
                 options.unsorted |= !names_keys;
                 if cluster && names_keys {
-                    return Err(CommandError::new("ERR BY option of SORT denied in cluster mode."));
+                    return Err(CommandError::new("ERR BY option of SORT denied in Cluster mode."));
                 }
                 options.by = Some(pattern);
             } else if is_word(arg, "GET") {
                 let pattern = args.next().ok_or(CommandError::SYNTAX)?;
                 if cluster {
                     return Err(CommandError::new(
-                        "ERR GET option of SORT denied in cluster mode.",
+                        "ERR GET option of SORT denied in Cluster mode.",
                     ));
                 }
                 options.get.push(pattern);
