@@ -207,18 +207,3 @@ pub struct ObjectFact {
     /// The object as the API server gave it, to notice foreign edits; null for a Secret.
     pub live: serde_json::Value,
 }
-
-impl Observed {
-    /// Kubernetes nodes whose facts could prove a death: those of pods that do not answer or
-    /// whose container has ended, and of departed ones. Empty at rest, so that nothing is asked.
-    pub fn machines_in_question(&self) -> std::collections::BTreeSet<String> {
-        let doubtful = self.pods.iter().filter(|pod| {
-            !matches!(pod.view, NodeView::Answered { .. }) || pod.container.running_id.is_empty()
-        });
-        doubtful
-            .chain(&self.departed)
-            .map(|pod| pod.machine.clone())
-            .filter(|machine| !machine.is_empty())
-            .collect()
-    }
-}

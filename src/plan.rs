@@ -21,7 +21,7 @@ mod step;
 pub(crate) mod topology;
 mod waiting;
 
-pub use step::{Address, Danger, FailoverMode, Proof, Step};
+pub use step::{Address, FailoverMode, Proof, Step};
 pub use waiting::{Waiting, WaitingFor};
 
 pub(crate) use step::slots_text;
@@ -41,29 +41,7 @@ pub struct Plan {
     pub waiting_on: Vec<Waiting>,
 }
 
-/// How soon to look again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Pace {
-    /// Something is under way: within a fraction of a second.
-    Fast,
-    /// Only a person or a slow machine can change anything: within some seconds.
-    Slow,
-    /// Nothing to do: a watch will tell.
-    Rest,
-}
-
 impl Plan {
-    /// How soon to look again after this plan.
-    pub fn pace(&self) -> Pace {
-        let is_fast = !self.steps.is_empty()
-            || self.waiting_on.iter().any(|waiting| !waiting.reason.is_slow());
-        match (is_fast, self.waiting_on.is_empty()) {
-            (true, _) => Pace::Fast,
-            (false, false) => Pace::Slow,
-            (false, true) => Pace::Rest,
-        }
-    }
-
     fn wait(&mut self, reason: WaitingFor, about: &str, message: String) {
         self.waiting_on.push(Waiting { reason, about: about.to_owned(), message });
     }

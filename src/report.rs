@@ -99,7 +99,10 @@ pub fn report_invalid(object: &RedisCluster, at_ms: i64, errors: &[InvalidSpec])
     let mut status = standing.clone();
     status.observed_generation = generation;
     "Invalid".clone_into(&mut status.phase);
-    status.conditions = conditions::merge(&standing.conditions, &[ready], generation, at_ms);
+    // What was true of the world before is not known to have changed.
+    let judged = conditions::merge(&standing.conditions, &[ready], generation, at_ms);
+    status.conditions.retain(|old| old.type_ != ConditionType::Ready.as_str());
+    status.conditions.splice(0..0, judged);
     let events = events::events(&standing, &status, &Outcome::default());
     Report { status, events }
 }

@@ -116,3 +116,6 @@ pub fn violated_rules(
 ) -> impl Iterator<Item = &'static Rule> {
     RULES.iter().filter(move |rule| !(rule.holds)(new, old))
 }
+
+#[cfg(test)]
+mod tests;

@@ -171,11 +171,15 @@ pub struct Resources {
     pub limits: BTreeMap<String, IntOrString>,
 }
 
+/// How a Kubernetes quantity is written, as its API server demands it of a pod's resources.
+const QUANTITY_PATTERN: &str = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$";
+
 /// A volume for each pod.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Storage {
     /// Size of each volume, for example `20Gi`. It cannot be changed yet.
+    #[schemars(extend("pattern" = QUANTITY_PATTERN))]
     pub size: IntOrString,
     /// StorageClass. It cannot be changed. Default: the cluster's default class.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -69,17 +69,6 @@ pub enum Proof {
     },
 }
 
-/// What a step could destroy if it were planned wrongly.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Danger {
-    /// Nothing.
-    None,
-    /// It ends a process or a role in an orderly way.
-    Disruptive,
-    /// It can remove data, a copy of data, or a member.
-    Destructive,
-}
-
 /// One effect.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
@@ -211,23 +200,6 @@ pub enum Step {
         /// Who is told.
         source: Address,
     },
-}
-
-impl Step {
-    /// What the step could destroy if it were planned wrongly.
-    pub fn danger(&self) -> Danger {
-        match self {
-            Self::DeletePod { .. }
-            | Self::DeleteStatefulSet { .. }
-            | Self::DeleteVolume { .. }
-            | Self::Forget { .. }
-            | Self::Failover { mode: FailoverMode::Takeover, .. } => Danger::Destructive,
-            Self::Failover { .. } | Self::Replicate { .. } | Self::DeleteObject { .. } => {
-                Danger::Disruptive
-            }
-            _ => Danger::None,
-        }
-    }
 }
 
 /// Slots as people write them: `0-5460,5500`.

@@ -60,35 +60,6 @@ pub struct Waiting {
     pub message: String,
 }
 
-impl WaitingFor {
-    /// True where only a person, a scheduler or a machine can change anything, so that it is
-    /// enough to look again after some seconds (a watch tells earlier).
-    pub fn is_slow(self) -> bool {
-        match self {
-            Self::SilentNode
-            | Self::Loading
-            | Self::Join
-            | Self::Drained
-            | Self::Update
-            | Self::Sync
-            | Self::Migration
-            | Self::Election
-            | Self::HandOver
-            | Self::ProofOfDeath => false,
-            Self::PodRunning
-            | Self::PodReady
-            | Self::UnreachableNode
-            | Self::ManualFailover
-            | Self::LostSlots
-            | Self::ForeignState
-            | Self::NoReplica
-            | Self::NoRoom
-            | Self::Deletion
-            | Self::Protected => true,
-        }
-    }
-}
-
 impl std::fmt::Display for Waiting {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", self.about, self.message)
