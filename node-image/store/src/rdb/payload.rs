@@ -39,7 +39,7 @@ fn content(payload: &[u8]) -> Result<Content, Problem> {
         return Err(Problem::Version(u32::from(version)));
     }
     let sum = u64::from_le_bytes(*sum);
-    if sum != 0 && sum != crc64(0, summed) {
+    if sum != crc64(0, summed) {
         return Err(Problem::Checksum);
     }
     let mut cursor = Cursor::new(body);
