@@ -102,8 +102,6 @@ pub struct PodFact {
 pub struct ContainerFact {
     /// Id of the container that runs; empty when none does.
     pub running_id: String,
-    /// Milliseconds since 1970 when that container started, by the kubelet's clock.
-    pub running_since_ms: Option<i64>,
     /// The container that ended last, current or previous.
     pub ended: Option<EndedContainer>,
     /// How often it was restarted.

@@ -190,15 +190,15 @@ fn describe_shard(cluster: &ValidatedCluster, topology: &Topology<'_>, shard: u1
     let mut replicas: Vec<_> = topology.replicas_of(leader.id).collect();
     replicas.sort_by_key(|replica| (replica.pod.shard, replica.pod.ordinal));
     let synced = replicas.iter().filter(|replica| replica.is_synced()).count();
-    status.health = match synced {
+    let health = match synced {
         _ if !leader.is_serving_primary() => "Down",
         _ if shard >= cluster.shards => "Draining",
         _ if leader.slots.is_empty() => "Joining",
         0 if cluster.replicas_per_shard > 0 && replicas.is_empty() => "NoReplica",
         count if count < usize::from(cluster.replicas_per_shard) => "Syncing",
         _ => "Ok",
-    }
-    .to_owned();
+    };
+    health.clone_into(&mut status.health);
     status.replicas = replicas
         .into_iter()
         .take(8)

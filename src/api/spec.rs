@@ -4,6 +4,8 @@
 //! prints. Defaults stand in the schema, so that what `kubectl get -o yaml` shows is complete.
 //! Not known here: whether a wish makes sense as a whole (`rules.rs`, `validate.rs`).
 
+#![expect(clippy::duplicated_attributes, reason = "each printer column has a name and a type")]
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Toleration;

@@ -106,7 +106,6 @@ fn container(status: &ContainerStatus) -> ContainerFact {
     let ended_before = status.last_state.as_ref().and_then(|s| s.terminated.as_ref());
     ContainerFact {
         running_id: running.and(status.container_id.clone()).unwrap_or_default(),
-        running_since_ms: running.and_then(|r| r.started_at.as_ref()).map(|t| t.0.as_millisecond()),
         ended: ended_now.and_then(ended).or_else(|| ended_before.and_then(ended)),
         restarts: u32::try_from(status.restart_count).unwrap_or(0),
         waiting_reason: state

@@ -3,8 +3,8 @@
 //! It happens once. As long as the status does not say that the cluster was formed, slots
 //! without an owner are handed out, but only when every pod answers and none of them holds a
 //! key, and an owner that is found keeps what it has (S4). Afterwards a slot without an owner is
-//! a loss, and `spec.dataLossPolicy` decides. Every step may be repeated: a node that has its slots already
-//! gets none, and a half-done birth goes on where it stopped.
+//! a loss, and `spec.dataLossPolicy` decides. Every step may be repeated: a node that has its
+//! slots already gets none, and a half-done birth goes on where it stopped.
 //! Not known here: joins and replicas, which are the same at birth and later.
 
 use std::collections::BTreeMap;

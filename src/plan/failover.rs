@@ -90,10 +90,8 @@ fn downs<'t, 'a>(context: &'t Context<'a>) -> Vec<Down<'t, 'a>> {
 
 fn down_member<'t, 'a>(member: &'t Member<'a>) -> Down<'t, 'a> {
     let boot_id = member.state.boot_id.clone();
-    let proof = match member.is_lame() {
-        true => Proof::Lame,
-        false => Proof::NewerBoot { boot_id: boot_id.clone() },
-    };
+    let proof =
+        if member.is_lame() { Proof::Lame } else { Proof::NewerBoot { boot_id: boot_id.clone() } };
     Down {
         id: member.id,
         shard: Some(member.pod.shard),
@@ -251,7 +249,7 @@ fn reassign_empty(topology: &Topology<'_>, down: &Down<'_, '_>, proof: Proof, pl
             proof: Some(proof),
         }),
         (Some(heir), _) => {
-            plan.steps.push(Step::Replicate { on: heir.address(), primary_id: down.id })
+            plan.steps.push(Step::Replicate { on: heir.address(), primary_id: down.id });
         }
         (None, How::Lame(lame)) => plan.steps.push(Step::DeletePod {
             name: lame.pod.name.clone(),

@@ -11,15 +11,16 @@
 //!   the node id answers with a newer boot id                    proof, of the older life
 //!   the node says that it is lame                               proof, of its data
 //!
-//! The kubelet was heard of later: its Lease was renewed after the container ended, or it started
-//! a new container of the same pod after that. All three times are the kubelet's own.
+//! The kubelet was heard of later: its Lease was renewed after the container ended; both times are
+//! the kubelet's own. And a proof is of one life: where a next container of the same pod name runs
+//! and does not answer, the node may serve again, and nothing is proven of it.
 //! Not known here: what is done about it.
 
 use holdfast_wire::id::NodeId;
 
 use super::step::Proof;
 use super::topology::{Heard, Topology};
-use crate::observed::{NodeView, Observed, PodFact};
+use crate::observed::{EndedContainer, NodeView, Observed, PodFact};
 
 /// What is known of a node that does not serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,9 +82,10 @@ fn answering_for_ms(pod: &PodFact) -> u64 {
 
 fn by_its_pod(pod: &PodFact, heard: &Heard, observed: &Observed) -> Fate {
     let is_departed = observed.departed.iter().any(|departed| departed.uid == pod.uid);
+    let incarnation = pod.incarnation.as_ref().filter(|life| life.node_id == heard.id);
     let container_id =
-        pod.incarnation.as_ref().map(|incarnation| incarnation.container_id.as_str());
-    // Where no life is bound to a container, the last container that ended is the one in question only if none runs.
+        incarnation.map(|life| life.container_id.as_str()).filter(|id| !id.is_empty());
+    // Where no life is bound to a container, the last one that ended is meant only if none runs.
     let ended = pod.container.ended.as_ref().filter(|ended| match container_id {
         Some(id) => ended.id == id,
         None => pod.container.running_id.is_empty(),
@@ -93,19 +95,10 @@ fn by_its_pod(pod: &PodFact, heard: &Heard, observed: &Observed) -> Fate {
         (None, true) => Some(format!("its pod {} is gone", pod.name)),
         (None, false) => None,
     };
-    let boot_id = match &pod.incarnation {
-        Some(incarnation) if incarnation.node_id == heard.id => incarnation.boot_id.clone(),
-        _ => heard.boot_id.clone(),
-    };
-    let proof = machine_proof(pod, observed).or_else(|| {
-        let ended = ended?;
-        let lease = observed.machines.get(&pod.machine).and_then(|fact| fact.lease_renewed_at_ms);
-        let restarted =
-            pod.container.running_since_ms.filter(|_| !pod.container.running_id.is_empty());
-        let heard_later = lease.is_some_and(|at_ms| at_ms > ended.finished_at_ms)
-            || restarted.is_some_and(|at_ms| at_ms >= ended.finished_at_ms);
-        heard_later.then(|| Proof::ContainerEnded { container_id: ended.id.clone() })
-    });
+    let boot_id = incarnation.map_or(&heard.boot_id, |life| &life.boot_id).clone();
+    let proof = machine_proof(pod, observed)
+        .or_else(|| ended.and_then(|ended| container_proof(pod, ended, observed)))
+        .filter(|_| !may_live_anew(pod, observed));
     let evidence = evidence.or_else(|| proof.as_ref().map(|_| format!("{} is lost", pod.machine)));
     Fate { evidence, proof, boot_id, for_ms: silent_for_ms(pod) }
 }
@@ -116,6 +109,22 @@ fn machine_proof(pod: &PodFact, observed: &Observed) -> Option<Proof> {
         return Some(Proof::MachineGone { machine: pod.machine.clone() });
     }
     machine.out_of_service.then(|| Proof::MachineOutOfService { machine: pod.machine.clone() })
+}
+
+fn container_proof(pod: &PodFact, ended: &EndedContainer, observed: &Observed) -> Option<Proof> {
+    let lease = observed.machines.get(&pod.machine)?.lease_renewed_at_ms?;
+    (lease > ended.finished_at_ms).then(|| Proof::ContainerEnded { container_id: ended.id.clone() })
+}
+
+/// One life has ended, but a next one of the same node may serve already, in this pod or in the
+/// one that came after it, and only the operator does not reach it.
+fn may_live_anew(pod: &PodFact, observed: &Observed) -> bool {
+    observed.pods.iter().any(|now| {
+        (now.shard, now.ordinal) == (pod.shard, pod.ordinal)
+            && !matches!(now.view, NodeView::Answered { .. })
+            && !now.container.running_id.is_empty()
+            && machine_proof(now, observed).is_none()
+    })
 }
 
 /// Without volumes, that the pod of one that is heard of belongs to another node since longer

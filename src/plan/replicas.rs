@@ -68,12 +68,16 @@ fn owns_slots(context: &Context<'_>, id: holdfast_wire::id::NodeId) -> bool {
 /// complete.
 pub(super) fn pods_wished(context: &Context<'_>, shard: u16, plan: &mut Plan) -> u16 {
     let wished = context.pods_per_shard();
-    let existing = context.stateful_set(shard).map_or(wished, |set| set.replicas);
+    // An owner of slots whose pod went too early comes back to its volume.
+    let owners = context.topology.heard.values().filter(|heard| !heard.slots.is_empty());
+    let places = owners.filter_map(|heard| heard.place).filter(|place| place.0 == shard);
+    let missed = places.map(|(_, ordinal)| ordinal + 1).max().unwrap_or_default();
+    let existing = context.stateful_set(shard).map_or(wished, |set| set.replicas).max(missed);
     // A shard that goes keeps all its copies until it is drained.
     if existing <= wished && shard < context.cluster.shards {
         return wished;
     }
-    if shard >= context.cluster.shards {
+    if shard >= context.cluster.shards || missed > wished {
         return existing;
     }
     match what_keeps_from_shrinking(context, shard, wished, plan) {

@@ -72,6 +72,14 @@ fn what_is_not_whole(context: &Context<'_>) -> Option<String> {
     if !topology.is_covered() {
         return Some("pods are replaced while every slot is served".to_owned());
     }
+    // A pod that is about to go must not be handed anything over to.
+    let is_scaling = (0..context.cluster.shards).any(|shard| {
+        let set = context.stateful_set(shard);
+        set.is_none_or(|set| set.replicas != context.pods_per_shard())
+    });
+    if is_scaling {
+        return Some("pods are replaced when their number is as wished".to_owned());
+    }
     if !context.all_pods_answer() || !topology.heard.is_empty() {
         return Some("pods are replaced while every node answers".to_owned());
     }

@@ -152,7 +152,7 @@ pub(crate) enum Leader<'t, 'a> {
     Nobody,
 }
 
-impl<'a> Member<'a> {
+impl Member<'_> {
     pub(crate) fn address(&self) -> Address {
         Address { pod: self.pod.name.clone(), ip: self.pod.ip.clone(), node_id: self.id }
     }

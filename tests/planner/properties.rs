@@ -23,7 +23,8 @@ enum Happening {
 
 fn happening() -> impl Strategy<Value = Happening> {
     prop_oneof![
-        2 => (1..=4_u16, 0..=2_u16).prop_map(|(shards, replicas)| Happening::Wish { shards, replicas }),
+        2 => (1..=4_u16, 0..=2_u16)
+            .prop_map(|(shards, replicas)| Happening::Wish { shards, replicas }),
         1 => (0..3_u8).prop_map(Happening::Image),
         2 => (0..32_usize).prop_map(Happening::Restart),
         2 => (0..32_usize).prop_map(Happening::DeletePod),
@@ -139,8 +140,8 @@ proptest! {
         choices in prop::collection::vec(any::<prop::sample::Index>(), 64),
     ) {
         let mut world = World::new(wish(shards, replicas, 0));
-        for (index, spec) in [wish(shards, replicas, 0), wish(then_shards, then_replicas, 1)].iter().enumerate() {
-            world.spec = spec.clone();
+        for spec in [wish(shards, replicas, 0), wish(then_shards, then_replicas, 1)] {
+            world.spec = spec;
             let mut looks = 0;
             loop {
                 let plan = plan_of(&mut world);
@@ -157,7 +158,6 @@ proptest! {
                 world.tick();
             }
             world.write();
-            prop_assert!(index < 2);
         }
         assert_whole(&world);
     }

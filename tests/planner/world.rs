@@ -243,11 +243,9 @@ impl World {
         if let Some((_, node)) = self.volumes.get_mut(&volume) {
             *node = Some(node_id);
         }
-        let now_ms = self.now_ms;
         let pod = self.pods.get_mut(name).unwrap();
         pod.node = Some(node_id);
         pod.container.running_id = format!("container-{number}");
-        pod.container.running_since_ms = Some(now_ms);
         pod.container.waiting_reason.clear();
     }
 
@@ -259,7 +257,6 @@ impl World {
             return;
         }
         let id = std::mem::take(&mut pod.container.running_id);
-        pod.container.running_since_ms = None;
         pod.container.restarts += 1;
         pod.container.ended = Some(EndedContainer { id, finished_at_ms: now_ms });
         if let Some(node) = pod.node.and_then(|id| self.nodes.get_mut(&id)) {
