@@ -126,7 +126,7 @@ fn info(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, CommandError> {
     for name in names {
         match find(name) {
             Some(command) => write_command(ctx.reply, command),
-            None => ctx.reply.null_array(),
+            None => ctx.reply.null(),
         }
     }
     Ok(Outcome::Done)

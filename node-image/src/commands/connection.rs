@@ -6,6 +6,7 @@ use holdfast_store::number::parse_i64;
 use holdfast_wire::resp::Protocol;
 use holdfast_wire::state::NodeRole;
 
+use super::parse::integer_32;
 use super::{Command, CommandError, Ctx, Flags, Group, Outcome, transaction};
 use crate::REDIS_VERSION;
 use crate::clients::{ClientKind, ReplyMode};
@@ -277,7 +278,7 @@ fn echo(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, CommandError> {
 }
 
 fn select(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, CommandError> {
-    let number = args.get(1).and_then(|arg| parse_i64(arg)).ok_or(CommandError::NOT_AN_INTEGER)?;
+    let number = i64::from(integer_32(args.get(1).copied().unwrap_or_default())?);
     if ctx.core.is_cluster() && number != 0 {
         return Err(CommandError::new("ERR SELECT is not allowed in cluster mode"));
     }

@@ -22,6 +22,15 @@ pub(super) fn integer_or(arg: &[u8], text: &'static str) -> Result<i64, CommandE
     parse_i64(arg).ok_or(CommandError::new(text))
 }
 
+/// An integer of 32 bits, as numbers of databases are.
+pub(super) fn integer_32(arg: &[u8]) -> Result<i32, CommandError> {
+    i32::try_from(integer(arg)?).map_err(|_| {
+        CommandError::new(
+            "ERR value is out of range, value must between -2147483648 and 2147483647",
+        )
+    })
+}
+
 /// A count: zero or more.
 pub(super) fn count(arg: &[u8]) -> Result<usize, CommandError> {
     match parse_i64(arg) {

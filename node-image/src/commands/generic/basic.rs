@@ -1,7 +1,8 @@
 //! Whether keys are there, deleting, naming and copying them.
 
+use crate::commands::connection;
 use crate::commands::keyspace::{DONE, Ended};
-use crate::commands::parse::{integer, integer_or, is_word};
+use crate::commands::parse::{integer_32, integer_or, is_word};
 use crate::commands::{CommandError, Ctx};
 use crate::config::Name;
 
@@ -101,15 +102,7 @@ pub(super) fn renamenx(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
 }
 
 fn database(ctx: &Ctx<'_>, arg: &[u8]) -> Result<usize, CommandError> {
-    let number = integer(arg)?;
-    let count = ctx.core.config.int(Name::Databases);
-    if (0..count).contains(&number) {
-        Ok(number as usize)
-    } else if i32::try_from(number).is_err() {
-        Err(CommandError::NOT_AN_INTEGER)
-    } else {
-        Err(CommandError::new("ERR DB index is out of range"))
-    }
+    connection::database(ctx.core, i64::from(integer_32(arg)?))
 }
 
 /// `MOVE key db`

@@ -19,9 +19,20 @@ pub(in crate::commands) struct ScanOptions<'a> {
 }
 
 impl<'a> ScanOptions<'a> {
-    /// A cursor.
+    /// A cursor, in the C library's notation: nothing is 0, and a sign is allowed.
     pub(in crate::commands) fn parse_cursor(arg: &[u8]) -> Result<u64, CommandError> {
-        parse_u64(arg).ok_or(CommandError::new("ERR invalid cursor"))
+        let (negative, digits) = match arg {
+            [b'-', rest @ ..] => (true, rest),
+            [b'+', rest @ ..] => (false, rest),
+            _ => (false, arg),
+        };
+        let zeros = digits.iter().take_while(|byte| **byte == b'0').count();
+        let number = match digits.get(zeros..).unwrap_or_default() {
+            b"" if arg.is_empty() || zeros > 0 => Some(0),
+            significant => parse_u64(significant),
+        };
+        let number = number.ok_or(CommandError::new("ERR invalid cursor"))?;
+        Ok(if negative { number.wrapping_neg() } else { number })
     }
 
     /// The options from argument `first` on.

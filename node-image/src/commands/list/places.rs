@@ -139,7 +139,8 @@ impl Search {
                     return Err(CommandError::new(RANK));
                 }
                 search.from = if rank < 0 { End::Right } else { End::Left };
-                search.skipped = rank.unsigned_abs() as usize - 1;
+                // The least number has no positive twin; Redis 7.0 takes it for the last match.
+                search.skipped = rank.checked_neg().map_or(0, |_| rank.unsigned_abs() - 1) as usize;
             } else if is_word(word, "COUNT") {
                 search.count = Some(positive(number, "ERR COUNT can't be negative")?);
             } else if is_word(word, "MAXLEN") {
