@@ -104,7 +104,7 @@ impl World {
         });
         set.replicas = spec["replicas"].as_u64().unwrap() as u16;
         set.hash.clone_from(&object.hash);
-        set.revision = labels["holdfast.dev/revision"].as_str().unwrap().to_owned();
+        labels["holdfast.dev/revision"].as_str().unwrap().clone_into(&mut set.revision);
     }
 
     fn create_secret(&mut self, purpose: SecretPurpose) {
@@ -116,7 +116,9 @@ impl World {
     fn is_last_copy(&self, id: NodeId) -> bool {
         let node = &self.nodes[&id];
         let others = self.nodes.iter().filter(|(other, n)| **other != id && n.alive && !n.lame);
-        others.fold(node.keyed.clone(), |rest, (_, other)| rest.difference(&other.keyed)).len() > 0
+        !others
+            .fold(node.keyed.clone(), |rest, (_, other)| rest.difference(&other.keyed))
+            .is_empty()
     }
 
     fn delete_pod(&mut self, name: &str, uid: &str) -> Result<(), String> {

@@ -61,7 +61,7 @@ impl World {
         let node = self.nodes.get_mut(&id).unwrap();
         let had_keys = !node.keyed.is_empty();
         node.alive = true;
-        node.pod = pod.to_owned();
+        pod.clone_into(&mut node.pod);
         node.pod_uid = uid;
         node.ip = ip;
         node.boot_id = format!("{number:032x}");
