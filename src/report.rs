@@ -74,7 +74,7 @@ pub fn report(
             password_secret: SecretPurpose::DefaultUser.secret_name(&cluster.name),
         }),
         conditions: facts.conditions(&standing.conditions),
-        phase: facts.phase().to_owned(),
+        phase: facts.phase(&standing.phase).to_owned(),
         operation: operation(&facts, plan, outcome),
         ..RedisClusterStatus::default()
     };

@@ -231,8 +231,8 @@ impl<'f, 'a> Facts<'f, 'a> {
         }
     }
 
-    /// One word for people.
-    pub(super) fn phase(&self) -> &'static str {
+    /// One word for people. A cluster is being created until it is ready for the first time.
+    pub(super) fn phase(&self, standing: &str) -> &'static str {
         if self.cluster.paused {
             "Paused"
         } else if self.observed.deleting {
@@ -246,6 +246,7 @@ impl<'f, 'a> Facts<'f, 'a> {
                 Some("Create") => "Creating",
                 Some("ScaleOut" | "ScaleIn" | "Rebalance") => "Scaling",
                 Some("Update") => "Updating",
+                Some("Repair") if matches!(standing, "" | "Creating") => "Creating",
                 _ => "Healing",
             }
         }

@@ -215,6 +215,18 @@ fn what_was_recorded_in_this_pass_is_in_the_status() {
 }
 
 #[test]
+fn a_cluster_is_being_created_until_it_is_ready_for_the_first_time() {
+    let mut world = at_rest();
+    world.state(1).link_up = false;
+    assert_eq!(world.report().status.phase, "Creating");
+    for (standing, then) in [("Creating", "Creating"), ("Ready", "Healing")] {
+        let status = RedisClusterStatus { phase: standing.into(), ..Default::default() };
+        world.object.status = Some(status);
+        assert_eq!(world.report().status.phase, then);
+    }
+}
+
+#[test]
 fn lost_slots_are_a_risk_and_a_warning_once() {
     let mut world = at_rest();
     world.plan.waiting_on.push(Waiting {
