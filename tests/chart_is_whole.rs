@@ -2,6 +2,8 @@
 //!
 //! Not known here: what helm makes of the templates (`.ci/run` lints and installs the chart).
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends by it")]
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 

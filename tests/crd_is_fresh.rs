@@ -1,5 +1,7 @@
 //! `crds/redisclusters.yaml` is what the types say, and the samples fit it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends by it")]
+
 use std::path::PathBuf;
 
 use holdfast::api::{RULES, RedisCluster, crd, crd_yaml};

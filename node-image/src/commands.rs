@@ -51,7 +51,7 @@ use crate::core::Core;
 pub use spec::{Categories, Command, Flags, Group, KeySpec, KeyUse};
 
 /// A command's code.
-pub type Handler = fn(&mut Ctx<'_>, &[&[u8]]) -> Result<Outcome, CommandError>;
+pub type Execute = fn(&mut Ctx<'_>, &[&[u8]]) -> Result<Outcome, CommandError>;
 
 /// How a command ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,8 @@
 //! of the turn. Sockets are edge-triggered: who stops reading before the socket is empty is put on
 //! a list and read again in the next turn.
 //!
-//! Tokens: 0 the mailbox, 1.. listeners, [`REPLICATION_TOKENS`] belong to that module, clients begin
+//! Tokens: 0 the mailbox, 1.. listeners, [`REPLICATION_TOKENS`] belong to that module, clients
+//! begin
 //! at [`CLIENT_TOKENS`] with their place in the slab. Not known here: what requests say.
 
 mod accept;

@@ -8,7 +8,8 @@
 //!                                                                     replicas of this node
 //! ```
 //!
-//! [`feed`] serves replicas ([`sync`] from nothing), [`link`] follows a primary, [`receive`] takes a full sync in,
+//! [`feed`] serves replicas ([`sync`] from nothing), [`link`] follows a primary, [`receive`] takes
+//! a full sync in,
 //! [`history`] knows which streams this node's data is part of, [`wait`] counts acknowledgements.
 //! In a cluster the bus thread gives the role ([`on_role`]); elsewhere REPLICAOF does.
 //! Not known here: elections, and what the commands of the stream do.

@@ -1,3 +1,5 @@
+//! The connection to a node against a node that is played by a script.
+
 use super::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

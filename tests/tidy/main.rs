@@ -3,6 +3,8 @@
 //!
 //! Files are read as git lists them. Not known here: what the code does.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends by it")]
+
 mod form;
 mod layers;
 mod sources;

@@ -327,9 +327,9 @@ impl Net {
         let durable = host.durable;
         for answer in ready.answers {
             if answer.after.is_some_and(|ticket| ticket > durable) {
-                host.waiting_answers.push(answer)
+                host.waiting_answers.push(answer);
             } else {
-                host.answers.push(answer)
+                host.answers.push(answer);
             }
         }
         if let Some(persist) = ready.persist {

@@ -52,6 +52,10 @@ impl Node {
         }
         if ok && self.is_primary() {
             let (least, most) = REJOIN_MS;
+            // Below three voters nobody can be elected while this one is away: only an order
+            // with proof of death takes slots, and its news comes with the link. The wait would
+            // be the longest part of such a failover.
+            let most = if self.slots.size() < 3 { least } else { most };
             let rejoin_ms = self.config.node_timeout_ms.clamp(least, most);
             let rejoining = self.health.minority_at.is_some_and(|at| now.since(at) < rejoin_ms);
             let starting = self.had_slots_at_start

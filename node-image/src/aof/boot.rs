@@ -1,7 +1,8 @@
 //! Loading at start: from the append-only set, or from the snapshot file, in slices.
 //!
 //! Between slices of a few milliseconds the event loop turns, so that the node answers `-LOADING`
-//! and its probes meanwhile. When all is read, the set is opened for appending, the bus thread hears
+//! and its probes meanwhile. When all is read, the set is opened for appending, the bus thread
+//! hears
 //! what was found, and the node is ready. What cannot be read ends the node: serving without data
 //! that is on the disk is how replicas get wiped.
 //! Not known here: formats; what a lame node does.

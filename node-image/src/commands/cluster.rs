@@ -8,7 +8,7 @@
 use holdfast_cluster::command::{ParseError, parse};
 use holdfast_wire::slot::{Slot, key_slot};
 
-use super::{Command, CommandError, Ctx, Flags, Group, Handler, Outcome};
+use super::{Command, CommandError, Ctx, Execute, Flags, Group, Outcome};
 use crate::bus::{Asker, ToBus, facts};
 use crate::migration;
 
@@ -25,7 +25,7 @@ const fn sub(
     since: &'static str,
     complexity: &'static str,
     summary: &'static str,
-    handler: Handler,
+    handler: Execute,
 ) -> Command {
     Command {
         name,

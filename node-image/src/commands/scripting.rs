@@ -50,9 +50,7 @@ fn flush(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, CommandError> {
         [_, _, word]
             if word.eq_ignore_ascii_case(b"sync") || word.eq_ignore_ascii_case(b"async") => {}
         _ => {
-            return Err(CommandError::new(
-                "ERR FUNCTION FLUSH only supports SYNC|ASYNC option",
-            ));
+            return Err(CommandError::new("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"));
         }
     }
     ctx.reply.ok();

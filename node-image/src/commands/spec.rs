@@ -3,7 +3,7 @@
 //! Everything that is said about a command is said here once; COMMAND, routing, transactions and
 //! the documentation read it. Not known here: what the command does.
 
-use super::Handler;
+use super::Execute;
 
 /// Facts about a command, as COMMAND INFO lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -307,7 +307,7 @@ pub struct Command {
     pub complexity: &'static str,
     /// Its code. A container's runs when no subcommand matched and is normally
     /// [`super::table::unknown_subcommand`].
-    pub handler: Handler,
+    pub handler: Execute,
     /// Subcommands, when this is a container.
     pub subcommands: &'static [Command],
 }

@@ -9,7 +9,8 @@
 //!
 //! Each attempt asks for the stream behind this node's own offset, so a short break costs only
 //! what was missed. When a link breaks inside a transaction, its first commands stay queued with
-//! the client that stands for the primary: the stream goes on behind them. Not known here: what a replica of ours is; which primary is right.
+//! the client that stands for the primary: the stream goes on behind them. Not known here: what a
+//! replica of ours is; which primary is right.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};

@@ -2,6 +2,7 @@
 //! ASK and TRYAGAIN.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -162,13 +163,13 @@ impl ClusterClient {
         args: &[A],
         asking: bool,
     ) -> io::Result<Option<Value>> {
-        if !self.connections.contains_key(&port) {
-            match Connection::open(port) {
-                Ok(connection) => self.connections.insert(port, connection),
+        let connection = match self.connections.entry(port) {
+            Entry::Occupied(open) => open.into_mut(),
+            Entry::Vacant(place) => match Connection::open(port) {
+                Ok(connection) => place.insert(connection),
                 Err(_) => return Ok(None),
-            };
-        }
-        let connection = self.connections.get_mut(&port).unwrap();
+            },
+        };
         let answer = (|| {
             if asking {
                 connection.call(&["ASKING"])?;

@@ -1,5 +1,7 @@
 //! Promises of a cluster of real processes on loopback, seen from outside.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends by it")]
+
 mod client;
 mod failover;
 mod formation;

@@ -82,7 +82,7 @@ fn damage_in_the_middle_ends_the_start_with_its_offset() {
     let path = increment(&server, 1);
     let mut bytes = std::fs::read(&path).unwrap();
     // The header of an argument in the middle.
-    let at = (bytes.len() / 2..).find(|at| bytes[*at] == b'$').unwrap();
+    let at = (bytes.len() / 2..bytes.len()).find(|at| bytes[*at] == b'$').unwrap();
     bytes[at] = b'!';
     std::fs::write(&path, bytes).unwrap();
     server.launch();

@@ -164,7 +164,7 @@ impl Client {
                 self.inbox.drain(..used);
                 return Some(value);
             }
-            let mut chunk = [0; 65536];
+            let mut chunk = vec![0; 65536];
             match self.socket.read(&mut chunk) {
                 Ok(0) => return None,
                 Ok(count) => self.inbox.extend_from_slice(&chunk[..count]),

@@ -1,5 +1,7 @@
 //! Promises of one real process on loopback: connections, transactions, waiting, configuration.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends by it")]
+
 mod blocking;
 mod configuration;
 mod connections;

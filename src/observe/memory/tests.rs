@@ -1,3 +1,5 @@
+//! What is remembered between two looks, and for how long.
+
 use super::*;
 use std::ops::SubAssign;
 

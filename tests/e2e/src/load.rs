@@ -86,18 +86,26 @@ impl Load {
                 }
             })
         };
-        let writers = (0..writers).map(|number| {
-            let key = key_in_slot(number * (16384 / writers) + 7);
-            let (stop, addresses) = (Arc::clone(&stop), Arc::clone(&addresses));
-            let password = password.clone();
-            spawn(move || write(key, &password, &stop, &addresses))
-        });
-        Self { stop, writers: writers.collect(), addresses: Some(watcher), password }
+        let writers: Vec<_> = (0..writers)
+            .map(|number| {
+                let key = key_in_slot(number * (16384 / writers) + 7);
+                let (stop, addresses) = (Arc::clone(&stop), Arc::clone(&addresses));
+                let password = password.clone();
+                spawn(move || write(key, &password, &stop, &addresses))
+            })
+            .collect();
+        Self { stop, writers, addresses: Some(watcher), password }
     }
 
-    /// Ends the load and looks up every acknowledged write. `broken_at`: the moments at which
-    /// something was broken, for the ages of what was lost.
-    pub fn finish(mut self, world: &World, cluster: &str, broken_at: &[Instant]) -> Outcome {
+    /// Ends the load and looks up every acknowledged write. `broken`: from when to when something
+    /// was broken, for the ages of what was lost: a write of that time has age 0, one before it
+    /// the time until then, one after it may never be lost.
+    pub fn finish(
+        mut self,
+        world: &World,
+        cluster: &str,
+        broken: &[(Instant, Instant)],
+    ) -> Outcome {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(watcher) = self.addresses.take() {
             watcher.join().expect("the watcher ends");
@@ -106,7 +114,7 @@ impl Load {
         for writer in self.writers.drain(..) {
             let writer = writer.join().expect("a writer ends");
             let stored = stored_list(world, cluster, &self.password, &writer.key);
-            outcome.add(&writer, &stored, broken_at);
+            outcome.add(&writer, &stored, broken);
         }
         println!("{outcome}");
         outcome
@@ -114,7 +122,7 @@ impl Load {
 }
 
 impl Outcome {
-    fn add(&mut self, writer: &Writer, stored: &[String], broken_at: &[Instant]) {
+    fn add(&mut self, writer: &Writer, stored: &[String], broken: &[(Instant, Instant)]) {
         self.acknowledged += writer.acknowledged.len() as u64;
         self.unknown += writer.unknown;
         for (word, count) in &writer.refused {
@@ -128,8 +136,9 @@ impl Outcome {
                 continue;
             }
             self.lost += 1;
-            let next = broken_at.iter().filter(|at| **at >= write.at).min();
-            self.lost_ages.push(next.map_or(Duration::MAX, |at| *at - write.at));
+            let next = broken.iter().find(|(_, until)| *until >= write.at);
+            let age = next.map(|(from, _)| from.saturating_duration_since(write.at));
+            self.lost_ages.push(age.unwrap_or(Duration::MAX));
         }
     }
 
@@ -186,7 +195,8 @@ fn write(key: String, password: &str, stop: &AtomicBool, addresses: &Addresses) 
     let mut next_address = 0;
     let mut last_ok = Instant::now();
     let mut connection: Option<Connection> = None;
-    let mut id = 0_u64;
+    // Lists outlive a load: ids of the next one must not be mistaken for those of this one.
+    let mut id = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos() as u64);
     while !stop.load(Ordering::Relaxed) {
         let Some(open) = connection.as_mut() else {
             connection = any_connection(addresses, &mut next_address, password);

@@ -140,18 +140,53 @@ impl World {
         pods
     }
 
-    /// Runs one of the fault tools (`kill`, `cut`, `crash`, ...) with these words.
+    /// Runs one of the fault tools (`cut`, `crash`, ...) with these words.
     pub fn fault(&self, tool: &str, args: &[&str]) {
         let folder = std::env::var("HOLDFAST_FAULTS").expect("HOLDFAST_FAULTS names the tools");
         run(&format!("{folder}/{tool}"), args, None);
     }
 
-    /// `namespace/pod`, as the fault tools name a pod.
-    pub fn path(&self, pod: &Pod) -> String {
-        format!("{}/{}", self.namespace, pod.name)
+    /// SIGKILLs the processes of a pod's container and waits until Kubernetes has seen it.
+    ///
+    /// The tool's exit status is not asked: it reads the process that it has just killed. What
+    /// counts is that the container is another one afterwards.
+    pub fn kill(&self, pod: &str) -> Instant {
+        let folder = std::env::var("HOLDFAST_FAULTS").expect("HOLDFAST_FAULTS names the tools");
+        let before = self.container_id(pod);
+        let path = format!("{}/{pod}", self.namespace);
+        let killed_at = Instant::now();
+        output(&format!("{folder}/kill"), &["pod", &path], None);
+        self.wait(&format!("{pod} has another container"), Duration::from_secs(60), || {
+            let now = self.container_id(pod);
+            (now.is_some() && now != before).then_some(())
+        });
+        killed_at
     }
 
-    /// Deletes the namespace and all in it. Call it last: a failed test leaves its world to look at.
+    /// The same without waiting for anything.
+    pub fn kill_now(&self, pod: &str) {
+        let folder = std::env::var("HOLDFAST_FAULTS").expect("HOLDFAST_FAULTS names the tools");
+        output(&format!("{folder}/kill"), &["pod", &format!("{}/{pod}", self.namespace)], None);
+    }
+
+    /// How often the containers of these pods were started again, in all.
+    pub fn restarts(&self, selector: &str) -> u64 {
+        let path = "jsonpath={range .items[*]}{.status.containerStatuses[0].restartCount} {end}";
+        let shown = self.kubectl(&["get", "pods", "-l", selector, "-o", path]);
+        shown.split_whitespace().filter_map(|count| count.parse::<u64>().ok()).sum()
+    }
+
+    /// Id of the container that runs or waits in a pod; none while there is none.
+    pub fn container_id(&self, pod: &str) -> Option<String> {
+        let path = "jsonpath={.status.containerStatuses[0].state.running.startedAt}\
+                    {.status.containerStatuses[0].containerID}";
+        let shown = self.try_kubectl(&["get", "pod", pod, "-o", path]);
+        let id = text(&shown.stdout);
+        (shown.status.success() && !id.is_empty()).then_some(id)
+    }
+
+    /// Deletes the namespace and all in it. Call it last: a failed test leaves its world to look
+    /// at.
     pub fn end(self) {
         let args = ["delete", "namespace", &self.namespace, "--wait=false"];
         run("kubectl", &args, None);
@@ -176,7 +211,7 @@ fn pod(item: &Value) -> Pod {
 
 /// A `RedisCluster` manifest with this spec; each line of it is indented here.
 pub fn manifest(name: &str, spec: &str) -> String {
-    let spec: String = spec.lines().map(|line| format!("  {line}\n")).collect();
+    let spec = spec.lines().fold(String::new(), |all, line| all + "  " + line + "\n");
     format!(
         "apiVersion: holdfast.dev/v1alpha1\nkind: RedisCluster\nmetadata: {{name: {name}}}\nspec:\n{spec}"
     )

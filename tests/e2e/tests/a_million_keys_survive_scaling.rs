@@ -1,6 +1,8 @@
 //! Promise: a million keys of mixed types, written by redis-py's cluster client and checksummed on
 //! its side, and every write acknowledged meanwhile, survive 3 -> 5 -> 3 shards.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends by it")]
+
 use std::time::{Duration, Instant};
 
 use holdfast_e2e::redis_nodes::keys_on_primaries;

@@ -1,6 +1,8 @@
 //! Promise: all pods deleted at once come back as the same cluster, with new addresses and with
 //! every key that their volumes hold.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends by it")]
+
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 

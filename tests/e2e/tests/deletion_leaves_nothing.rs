@@ -1,6 +1,8 @@
 //! Promise: a deleted object leaves nothing but the volumes that its policy keeps; and replicas
 //! go up and down without touching the primary.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends by it")]
+
 use std::time::Duration;
 
 use holdfast_e2e::redis_nodes::primary;

@@ -2,6 +2,8 @@
 //! was acknowledged more than a second before the kill. With one and two shards too, where nodes
 //! alone cannot elect.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends by it")]
+
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -35,17 +37,19 @@ fn kill_primaries(promise: &str, shards: u16, times: u32) {
         let load = Load::start(&world, "cache", shards);
         sleep(Duration::from_secs(3));
         let victim = primary(&world, "cache", &password, shard).expect("the shard has a primary");
-        let killed_at = Instant::now();
-        if round % 2 == 0 {
-            world.fault("kill", &["pod", &world.path(&victim)]);
+        let killed_at = if round % 2 == 0 {
+            world.kill(&victim.name)
         } else {
+            let now = Instant::now();
             world.kubectl(&["delete", "pod", &victim.name, "--grace-period=0", "--force"]);
-        }
+            now
+        };
         world.wait("another pod leads", Duration::from_secs(30), || {
             primary(&world, "cache", &password, shard).filter(|pod| pod.name != victim.name)
         });
+        let led_at = Instant::now();
         sleep(Duration::from_secs(1));
-        let outcome = load.finish(&world, "cache", &[killed_at]);
+        let outcome = load.finish(&world, "cache", &[(killed_at, led_at)]);
         let gap = outcome.longest_gap();
         println!("{promise} round {round}: {} without writes for {gap:?}", victim.name);
         gaps.push(gap);

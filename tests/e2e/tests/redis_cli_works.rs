@@ -1,6 +1,8 @@
 //! Promise: the tools that people have work unmodified: `redis-cli --cluster` and
 //! `redis-benchmark --cluster`.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends by it")]
+
 use holdfast_e2e::World;
 use holdfast_e2e::redis_nodes::own_slots;
 use holdfast_e2e::world::run;

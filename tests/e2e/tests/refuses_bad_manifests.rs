@@ -1,5 +1,7 @@
 //! Promise: a manifest that cannot work is refused at once, with the name of the field.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends by it")]
+
 use holdfast_e2e::World;
 use holdfast_e2e::world::manifest;
 

@@ -5,7 +5,8 @@
 //!
 //!   byte   12 type   16 currentEpoch   24 configEpoch   40 sender   80 slots   2250 flags
 //!
-//! - C1: a voter votes once per epoch, also across a crash, and no vote leaves before it is durable.
+//! - C1: a voter votes once per epoch, also across a crash, and no vote leaves before it is
+//!   durable.
 //! - C2: at most one winner per epoch: no two nodes claim slots with one config epoch.
 //! - C3: epochs on disk never go back.
 //! - S3 (without leases): two nodes acknowledge writes for one slot for a bounded time only.

@@ -1,5 +1,7 @@
 //! A few lives in each run of the tests; `.ci/run` lives more of them in a release build.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends by it")]
+
 use holdfast_sim::live;
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! The caller owns one growing buffer of what a socket gave it. [`Parser::next`] looks at the
 //! bytes behind a cursor and says where the arguments of the next request lie *in that buffer*;
-//! nothing is copied (but for requests typed by hand). A half request costs one look at its new bytes when more have come: the
+//! nothing is copied (but for requests typed by hand). A half request costs one look at its new
+//! bytes when more have come: the
 //! parser remembers how many arguments it has found.
 //!
 //! Nothing is allocated from a number that the peer wrote: `*1000000` reserves no million places.

@@ -437,7 +437,8 @@ fn a_table_has_the_columns_of_the_crd() {
     let status = Patch::Merge(json!({"status": {"phase": "Ready"}}));
     let object = store.patch(&cache().through("status"), &status, &context()).unwrap().object;
     let of = store.type_of(&clusters()).unwrap();
-    let table = crate::table::render(&of, &[object], NOW, Default::default(), true);
+    let table =
+        crate::table::render(&of, &[object], NOW, crate::table::IncludeObject::default(), true);
     assert_eq!(table["rows"][0]["cells"], json!(["cache", "Ready"]));
     assert_eq!(table["columnDefinitions"][1]["name"], "Status");
 }

@@ -115,7 +115,10 @@ fn requests() -> impl Strategy<Value = Vec<Vec<Vec<u8>>>> {
 
 proptest! {
     #[test]
-    fn bytes_may_come_in_any_pieces(requests in requests(), cuts in proptest::collection::vec(1..30_usize, 1..40)) {
+    fn bytes_may_come_in_any_pieces(
+        requests in requests(),
+        cuts in proptest::collection::vec(1..30_usize, 1..40),
+    ) {
         let bytes: Vec<u8> = requests.iter().flat_map(|args| encode(args)).collect();
         let mut parser = Parser::new();
         let mut buffer: Vec<u8> = Vec::new();
@@ -135,7 +138,9 @@ proptest! {
     }
 
     #[test]
-    fn random_bytes_end_in_an_error_or_in_waiting(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+    fn random_bytes_end_in_an_error_or_in_waiting(
+        bytes in proptest::collection::vec(any::<u8>(), 0..400),
+    ) {
         read_all(&mut Parser::new(), &bytes, &LIMITS);
     }
 }
