@@ -123,7 +123,7 @@ mod api_server {
                 (code, kind)
             };
             let version = |l: &Value| l["metadata"]["resourceVersion"].as_str().map(str::to_owned);
-            let next = match (method.as_str(), &*lease, wished) {
+            let next = match (method, &*lease, wished) {
                 (&Method::GET, Some(held), _) => return (200, held.clone()),
                 (&Method::GET, None, _) => return failure(404, "NotFound"),
                 (&Method::POST, Some(_), _) => return failure(409, "AlreadyExists"),
