@@ -199,6 +199,11 @@ fn edge_values_of_numbers_are_answered_as_redis_does() {
     let mut text = String::new();
     for command in commands {
         for value in values {
+            // A millisecond of life ends at one server before the other is asked.
+            let of_milliseconds = command.contains(" PX @") || command.starts_with("PSETEX");
+            if of_milliseconds && value == "1" {
+                continue;
+            }
             // An offset of gigabytes would only measure memory, and a random order compares as
             // kind.
             if command.starts_with("SETRANGE") && value.len() > 5 && !value.starts_with('-') {
