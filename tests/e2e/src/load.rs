@@ -52,7 +52,7 @@ pub struct Outcome {
     pub acknowledged: u64,
     /// Acknowledged writes that are not at their position any more.
     pub lost: u64,
-    /// How long before the given moment the youngest of the lost was acknowledged.
+    /// For each lost write, how long before the break it was acknowledged; see [`Load::finish`].
     pub lost_ages: Vec<Duration>,
     /// Writes whose connection ended before an answer.
     pub unknown: u64,

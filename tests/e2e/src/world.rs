@@ -140,22 +140,14 @@ impl World {
         pods
     }
 
-    /// Runs one of the fault tools (`cut`, `crash`, ...) with these words.
-    pub fn fault(&self, tool: &str, args: &[&str]) {
-        let folder = std::env::var("HOLDFAST_FAULTS").expect("HOLDFAST_FAULTS names the tools");
-        run(&format!("{folder}/{tool}"), args, None);
-    }
-
     /// SIGKILLs the processes of a pod's container and waits until Kubernetes has seen it.
     ///
     /// The tool's exit status is not asked: it reads the process that it has just killed. What
     /// counts is that the container is another one afterwards.
     pub fn kill(&self, pod: &str) -> Instant {
-        let folder = std::env::var("HOLDFAST_FAULTS").expect("HOLDFAST_FAULTS names the tools");
         let before = self.container_id(pod);
-        let path = format!("{}/{pod}", self.namespace);
         let killed_at = Instant::now();
-        output(&format!("{folder}/kill"), &["pod", &path], None);
+        self.kill_now(pod);
         self.wait(&format!("{pod} has another container"), Duration::from_secs(60), || {
             let now = self.container_id(pod);
             (now.is_some() && now != before).then_some(())
