@@ -81,8 +81,13 @@ impl World {
 
     /// Waits until the object says Ready for its newest generation.
     pub fn wait_ready(&self, name: &str, at_most: Duration) {
-        self.wait(&format!("{name} is Ready"), at_most, || {
-            let object = self.object(name)?;
+        let what = format!("{name} is Ready");
+        self.wait(&what, at_most, || self.is_ready(name).then_some(()));
+    }
+
+    /// Whether the object says Ready for its newest generation.
+    pub fn is_ready(&self, name: &str) -> bool {
+        let is_ready = |object: &Value| {
             let generation = object.pointer("/metadata/generation")?.as_i64()?;
             let ready = object
                 .pointer("/status/conditions")?
@@ -90,8 +95,9 @@ impl World {
                 .iter()
                 .find(|found| found.get("type").and_then(Value::as_str) == Some("Ready"))?;
             let is_new = ready.get("observedGeneration")?.as_i64()? >= generation;
-            (is_new && ready.get("status")?.as_str()? == "True").then_some(())
-        });
+            Some(is_new && ready.get("status")?.as_str()? == "True")
+        };
+        self.object(name).as_ref().and_then(is_ready).unwrap_or(false)
     }
 
     /// Polls until `probe` gives a value; panics with the state of the object when it does not.
@@ -161,11 +167,26 @@ impl World {
         output(&format!("{folder}/kill"), &["pod", &format!("{}/{pod}", self.namespace)], None);
     }
 
-    /// How often the containers of these pods were started again, in all.
-    pub fn restarts(&self, selector: &str) -> u64 {
-        let path = "jsonpath={range .items[*]}{.status.containerStatuses[0].restartCount} {end}";
-        let shown = self.kubectl(&["get", "pods", "-l", selector, "-o", path]);
-        shown.split_whitespace().filter_map(|count| count.parse::<u64>().ok()).sum()
+    /// How often the container of this pod was started again.
+    pub fn restarts_of(&self, pod: &str) -> u64 {
+        let path = "jsonpath={.status.containerStatuses[0].restartCount}";
+        let shown = self.try_kubectl(&["get", "pod", pod, "-o", path]);
+        text(&shown.stdout).trim().parse().unwrap_or(0)
+    }
+
+    /// Whether the container of this pod runs, as the kubelet says.
+    pub fn is_running(&self, pod: &str) -> bool {
+        let path = "jsonpath={.status.containerStatuses[0].state.running.startedAt}";
+        let shown = self.try_kubectl(&["get", "pod", pod, "-o", path]);
+        shown.status.success() && !shown.stdout.is_empty()
+    }
+
+    /// Who holds a Lease; none while nobody does.
+    pub fn lease_holder(&self, lease: &str) -> Option<String> {
+        let shown =
+            self.try_kubectl(&["get", "lease", lease, "-o", "jsonpath={.spec.holderIdentity}"]);
+        let holder = text(&shown.stdout);
+        (shown.status.success() && !holder.is_empty()).then_some(holder)
     }
 
     /// Id of the container that runs or waits in a pod; none while there is none.
