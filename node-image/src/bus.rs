@@ -31,7 +31,9 @@ use std::sync::mpsc;
 
 use holdfast_cluster::command::{ClusterCommand, Reply};
 use holdfast_cluster::ready::HandOver;
-use holdfast_cluster::{CommandFacts, Pause, ReplicationFacts, RoleChange, SlotMap, Ticket};
+use holdfast_cluster::{
+    CommandFacts, Pause, Published, ReplicationFacts, RoleChange, SlotMap, Ticket,
+};
 use holdfast_wire::id::NodeId;
 use holdfast_wire::slot::SlotSet;
 
@@ -95,6 +97,15 @@ pub enum ToBus {
         /// Its address, if it has one.
         ip: Option<IpAddr>,
     },
+    /// A client published: tell the other nodes.
+    Publish {
+        /// The channel.
+        channel: Vec<u8>,
+        /// The message.
+        message: Vec<u8>,
+        /// By SPUBLISH: only the nodes of this shard.
+        sharded: bool,
+    },
     /// The configuration changed; the newest one is in `Shared`.
     Reconfigured,
     /// SIGTERM or SHUTDOWN: hand over to a replica in sync. Answered by [`FromBus::HandOver`].
@@ -126,6 +137,8 @@ pub enum FromBus {
     Pause(Pause),
     /// Report replication at once when the applied offset reaches this.
     WatchOffset(u64),
+    /// A client of another node published.
+    Published(Published),
     /// CLUSTER RESET of a replica: delete all keys.
     FlushAll,
     /// The hand-over that [`ToBus::Leave`] asked for came to its end.

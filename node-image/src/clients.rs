@@ -11,6 +11,7 @@ use holdfast_wire::resp::request::Parser;
 
 use crate::commands::{Block, Command, Flags};
 use crate::output::Output;
+use crate::pubsub::Subscriptions;
 
 /// Names a client, also after it has gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -128,6 +129,8 @@ pub struct Client {
     pub watching: Vec<(usize, Vec<u8>)>,
     /// A watched key was touched: EXEC gives nothing.
     pub watch_failed: bool,
+    /// What it listens to.
+    pub subscriptions: Subscriptions,
     /// The command that waits for keys.
     pub blocked: Option<Box<Blocked>>,
     /// Replies that were promised and have not come.
@@ -187,6 +190,7 @@ impl Client {
             multi: None,
             watching: Vec::new(),
             watch_failed: false,
+            subscriptions: Subscriptions::default(),
             blocked: None,
             promised: 0,
             paused: false,

@@ -11,6 +11,8 @@
 //! **A handler that changed something says so twice**: what a replica must run
 //! ([`Ctx::effect_verbatim`] or [`Ctx::effect`]), and which key it touched ([`Ctx::touched`], for
 //! WATCH and for clients that block on the key). A handler that changed nothing says nothing.
+//! Whoever listens to keyspace notifications hears of it by [`Ctx::notify`] (and, where the last
+//! element of a collection may have gone, [`Ctx::notify_if_gone`]).
 //!
 //! Checked before a handler runs: arity, authentication, transaction state, keys in one slot,
 //! slot served here, write on a replica, memory, disk errors. Not known here: sockets.
@@ -34,6 +36,7 @@ pub mod list;
 pub mod migrate;
 mod parse;
 pub mod persistence;
+pub mod pubsub;
 pub mod replication;
 pub mod scripting;
 pub mod server;
@@ -48,6 +51,7 @@ use holdfast_wire::resp::ReplyBuf;
 
 use crate::clients::ClientId;
 use crate::core::Core;
+use crate::notify::EventClass;
 pub use spec::{Categories, Command, Flags, Group, KeySpec, KeyUse};
 
 /// A command's code.
@@ -194,6 +198,28 @@ impl Ctx<'_> {
     /// Like [`Ctx::touched`], in another database.
     pub fn touched_in(&mut self, db: usize, key: &[u8]) {
         self.core.touched(db, key);
+    }
+
+    /// Tells who listens to keyspace notifications what happened to a key, with the event's name
+    /// as Redis documents it; comes behind the change. See [`crate::notify`].
+    pub fn notify(&mut self, class: EventClass, event: &str, key: &[u8]) {
+        self.notify_in(self.db, class, event, key);
+    }
+
+    /// Like [`Ctx::notify`], in another database.
+    pub fn notify_in(&mut self, db: usize, class: EventClass, event: &str, key: &[u8]) {
+        if self.origin != Origin::Load {
+            self.core.notify(db, class, event, key);
+        }
+    }
+
+    /// The `del` event, when the change of a collection has taken the key with it.
+    pub fn notify_if_gone(&mut self, key: &[u8]) {
+        if self.core.events.wants(EventClass::Generic)
+            && self.core.store.entry_bytes(self.db, key).is_none()
+        {
+            self.notify(EventClass::Generic, "del", key);
+        }
     }
 
     /// A token for an answer that somebody else gives later; use with [`Outcome::Promised`].

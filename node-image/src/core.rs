@@ -34,6 +34,7 @@ use crate::config::{Config, Name};
 use crate::effect_log::{EffectLog, EntryKind, Unit};
 use crate::latency::Latency;
 use crate::messages::{Outbox, ToBus, ToCore, ToDisk};
+use crate::notify::EventClass;
 use crate::observed::Observed;
 use crate::pause::Pauses;
 use crate::shared::Shared;
@@ -57,6 +58,10 @@ pub struct Core {
     pub blocked: BlockedClients,
     /// Keys that transactions watch.
     pub watched: Watched,
+    /// Who listens to which channel.
+    pub pubsub: crate::pubsub::PubSub,
+    /// Keyspace notifications that are asked for.
+    pub events: crate::notify::Events,
     /// CLIENT PAUSE and the cluster's write pause.
     pub pauses: Pauses,
     /// Who serves which slot.
@@ -141,6 +146,8 @@ impl Core {
             clients,
             blocked: BlockedClients::default(),
             watched: Watched::default(),
+            pubsub: crate::pubsub::PubSub::default(),
+            events: crate::notify::Events::default(),
             pauses: Pauses::default(),
             routing: Arc::new(SlotMap::empty(NodeId([0; 20]))),
             replication: crate::replication::Replication::new(&config),
@@ -207,6 +214,7 @@ impl Core {
         self.log.set_backlog_bytes_max(self.config.size(Name::ReplBacklogSize));
         self.shared.stats.maxmemory_bytes.set(self.config.int(Name::Maxmemory));
         self.latency.configure(&self.config);
+        self.events = crate::notify::Events::parse(self.config.text(Name::NotifyKeyspaceEvents));
     }
 
     // ---- what commands change -------------------------------------------------------------
@@ -225,6 +233,15 @@ impl Core {
     fn note_change(&mut self) {
         self.changes += 1;
         self.changes_since_save += 1;
+    }
+
+    /// A published message: replicas of a primary without a cluster publish it too. It changes
+    /// nothing, and no file keeps it.
+    pub fn record_message<A: AsRef<[u8]>>(&mut self, origin: Origin, db: usize, args: &[A]) {
+        let follows = self.replication.is_replica();
+        if origin == Origin::Client && !follows && !self.replication.feed.is_empty() {
+            self.unit.push_message(db, args);
+        }
     }
 
     /// An effect that no command brought about: a key whose time was over, a slot that was lost,
@@ -284,6 +301,7 @@ impl Core {
     fn record_expired(&mut self, db: usize, key: &[u8]) {
         self.shared.stats.expired_keys.add(1);
         self.record_own_effect(db, key, &[b"DEL", key]);
+        self.notify(db, EventClass::Expired, "expired", key);
     }
 
     /// Ends the unit of work: its effects enter the log.
@@ -318,7 +336,9 @@ impl Core {
             return;
         }
         let after = self.reply_after();
-        if let Some(client) = self.clients.get_mut(id) {
+        if let Some(client) = self.clients.get_mut(id)
+            && !client.close_now
+        {
             client.output.push(bytes, after);
             self.want_flush(id);
         }

@@ -29,7 +29,7 @@ pub enum EntryKind {
     Select,
     /// `MULTI` or `EXEC`, put in by the log around the effects of one unit.
     Bracket,
-    /// Bytes of the primary's stream that change nothing here (PING, REPLCONF).
+    /// What changes nothing: PING, REPLCONF, a published message.
     Filler,
 }
 
@@ -53,6 +53,8 @@ pub struct Effect {
     pub db: usize,
     /// Its slot, in cluster mode.
     pub slot: Option<Slot>,
+    /// False for a message, which files leave out.
+    pub changes: bool,
     /// The request, encoded.
     pub bytes: Range<usize>,
 }
@@ -76,10 +78,19 @@ impl Unit {
 
     /// Adds an effect.
     pub fn push<A: AsRef<[u8]>>(&mut self, db: usize, slot: Option<Slot>, args: &[A]) {
-        let start = self.bytes.len();
         self.loose = false;
+        self.add(db, slot, true, args);
+    }
+
+    /// Adds a published message: replicas run it, but it changes nothing.
+    pub fn push_message<A: AsRef<[u8]>>(&mut self, db: usize, args: &[A]) {
+        self.add(db, None, false, args);
+    }
+
+    fn add<A: AsRef<[u8]>>(&mut self, db: usize, slot: Option<Slot>, changes: bool, args: &[A]) {
+        let start = self.bytes.len();
         encode_into(&mut self.bytes, args);
-        self.effects.push(Effect { db, slot, bytes: start..self.bytes.len() });
+        self.effects.push(Effect { db, slot, changes, bytes: start..self.bytes.len() });
     }
 
     /// True when nothing has changed.
@@ -165,7 +176,8 @@ impl EffectLog {
         for effect in &unit.effects {
             self.select(effect.db);
             let bytes = unit.bytes.get(effect.bytes.clone()).unwrap_or_default();
-            self.append(EntryKind::Effect, effect.db, effect.slot, bytes);
+            let kind = if effect.changes { EntryKind::Effect } else { EntryKind::Filler };
+            self.append(kind, effect.db, effect.slot, bytes);
         }
         if several {
             self.append(EntryKind::Bracket, first_db, None, b"*1\r\n$4\r\nEXEC\r\n");

@@ -22,6 +22,7 @@ use std::time::Duration;
 pub use accept::{ListenError, listen, listen_at};
 use mio::net::TcpListener;
 use mio::{Events, Poll, Token};
+pub(crate) use socket::check_output_size;
 
 use crate::clients::ClientId;
 use crate::clock::unix_ms;

@@ -6,7 +6,7 @@
 //! - [`start`]: from arguments to running threads; [`config`], [`shared`], [`messages`]
 //! - [`event_loop`]: one turn of the core; [`core`]: what a core is; [`clients`], [`output`]
 //! - [`execute`]: from a request to a reply; [`commands`]: the table and each command;
-//!   [`keys`], [`blocked`], [`watch`], [`pause`]
+//!   [`keys`], [`blocked`], [`watch`], [`pause`]; [`pubsub`], [`notify`]
 //! - [`effect_log`]: what changed, for [`replication`], [`aof`] and [`migration`]
 //! - the other threads: [`bus`], [`disk`], [`admin`]; the control port is served by the bus thread
 //! - the end: [`shutdown`]
@@ -31,9 +31,11 @@ pub mod logging;
 pub mod memory;
 pub mod messages;
 pub mod migration;
+pub mod notify;
 pub mod observed;
 pub mod output;
 pub mod pause;
+pub mod pubsub;
 pub mod replication;
 pub mod resolver;
 pub mod shared;

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use holdfast_cluster::{CommandFacts, Pause, RoleChange, SlotMap};
+use holdfast_cluster::{CommandFacts, Pause, Published, RoleChange, SlotMap};
 use holdfast_wire::slot::{Slot, SlotSet, key_slot};
 
 use super::{FromBus, ToBus};
@@ -26,6 +26,13 @@ pub fn on_message(core: &mut Core, message: FromBus) {
         FromBus::DropSlots(slots) => drop_slots(core, &slots),
         FromBus::Pause(pause) => on_pause(core, pause),
         FromBus::WatchOffset(offset) => replication::watch_offset(core, offset),
+        FromBus::Published(Published { channel, message, sharded }) => {
+            if sharded {
+                core.deliver_in_shard(&channel, &message);
+            } else {
+                core.deliver(&channel, &message);
+            }
+        }
         FromBus::FlushAll => flush_all(core),
         FromBus::HandOver(end) => shutdown::on_hand_over(core, end),
         FromBus::CountKeys { question, slots } => {
@@ -46,6 +53,7 @@ pub(crate) fn facts(core: &Core, slots: impl Iterator<Item = Slot>) -> CommandFa
 fn on_routing(core: &mut Core, map: Arc<SlotMap>) {
     core.routing = map;
     redirect_blocked(core);
+    core.end_stray_subscriptions();
 }
 
 /// A client that waits for keys of a slot that went elsewhere would wait for ever.

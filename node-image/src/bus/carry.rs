@@ -37,6 +37,9 @@ impl Bus {
         if let Some(offset) = ready.watch_offset {
             self.tell_core(FromBus::WatchOffset(offset));
         }
+        for message in ready.published {
+            self.tell_core(FromBus::Published(message));
+        }
         if ready.flush_all {
             self.tell_core(FromBus::FlushAll);
         }

@@ -174,6 +174,9 @@ impl Bus {
                 let config = super::setup::cluster_config(&self.shared);
                 self.events.push_back(Event::Reconfigured(Box::new(config)));
             }
+            ToBus::Publish { channel, message, sharded } => {
+                self.events.push_back(Event::Publish { channel, message, sharded });
+            }
             ToBus::Leave { deadline_ms } => self.events.push_back(Event::Leave { deadline_ms }),
         }
     }

@@ -9,7 +9,7 @@
 use holdfast_store::list::End;
 
 use super::keyspace::Ended;
-use super::list::ends::{PopMany, end, move_element, pop_name, take};
+use super::list::ends::{PopMany, end, move_element, notify_taken, pop_name, take};
 use super::parse::deadline_ms;
 use super::{Block, CommandError, Ctx, Outcome, TimeoutReply};
 
@@ -34,6 +34,7 @@ fn pop(ctx: &mut Ctx<'_>, args: &[&[u8]], end: End) -> Ended {
         let Some(taken) = taken else { continue };
         ctx.touched(key);
         ctx.effect(&[pop_name(end), key]);
+        notify_taken(ctx, key, end);
         ctx.reply.array(2);
         ctx.reply.bulk(key);
         for element in &taken {

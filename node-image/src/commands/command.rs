@@ -3,7 +3,7 @@
 //! Not known here: what commands do.
 
 use super::client::write_help;
-use super::spec::{Begin, Find};
+use super::spec::{Begin, Find, KeyUse};
 use super::{Categories, Command, CommandError, Ctx, Flags, Group, KeySpec, Outcome, table};
 use crate::keys;
 use holdfast_store::glob;
@@ -307,7 +307,7 @@ fn asked<'a, 'b>(args: &'a [&'b [u8]]) -> Result<(&'static Command, &'a [&'b [u8
     if let Some(sub) = request.get(1).and_then(|sub| table::find_subcommand(command, sub)) {
         command = sub;
     }
-    if command.keys.is_empty() {
+    if command.keys.iter().all(|spec| spec.usage == KeyUse::NotKey) {
         return Err(CommandError::new("ERR The command has no key arguments"));
     }
     if !command.arity_fits(request.len()) {

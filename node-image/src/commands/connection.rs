@@ -262,6 +262,14 @@ pub fn role(core: &Core) -> NodeRole {
 }
 
 fn ping(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, CommandError> {
+    let listens = ctx.core.clients.get(ctx.client).is_some_and(|c| !c.subscriptions.is_empty());
+    if listens && !ctx.reply.is_resp3() && args.len() <= 2 {
+        // In the shape of a message, since the client expects nothing else.
+        ctx.reply.array(2);
+        ctx.reply.bulk(b"pong");
+        ctx.reply.bulk(args.get(1).copied().unwrap_or_default());
+        return Ok(Outcome::Done);
+    }
     match args {
         [_] => ctx.reply.simple("PONG"),
         [_, text] => ctx.reply.bulk(text),
@@ -305,6 +313,7 @@ fn quit(ctx: &mut Ctx<'_>, _: &[&[u8]]) -> Result<Outcome, CommandError> {
 fn reset(ctx: &mut Ctx<'_>, _: &[&[u8]]) -> Result<Outcome, CommandError> {
     let id = ctx.client;
     transaction::discard(ctx.core, id);
+    ctx.core.unsubscribe_all(id);
     let open = ctx.core.config.text(Name::Requirepass).is_empty();
     let Some(client) = ctx.core.clients.get_mut(id) else { return Ok(Outcome::Done) };
     if client.kind != ClientKind::Normal {

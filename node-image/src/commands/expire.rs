@@ -9,6 +9,7 @@ use super::keyspace::{DONE, Ended};
 use super::parse::{integer, is_word};
 use super::spec::KeyUse;
 use super::{Command, CommandError, Ctx, Flags, Group, KeySpec};
+use crate::notify::EventClass;
 
 /// The commands of this file.
 pub const COMMANDS: &[Command] = &[
@@ -120,10 +121,12 @@ pub(super) fn set_or_delete(ctx: &mut Ctx<'_>, key: &[u8], at_ms: i64) {
         ctx.keys().remove(key);
         ctx.touched(key);
         ctx.effect(&[b"DEL", key]);
+        ctx.notify(EventClass::Generic, "del", key);
     } else {
         ctx.keys().set_expiry(key, Some(at_ms));
         ctx.touched(key);
         ctx.effect(&[b"PEXPIREAT", key, &IntText::new(at_ms)]);
+        ctx.notify(EventClass::Generic, "expire", key);
     }
 }
 
@@ -259,7 +262,7 @@ fn persist(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
     let expires = matches!(ctx.keys().expiry_ms(key), Some(Some(_)));
     if expires {
         ctx.keys().set_expiry(key, None);
-        ctx.changed(key);
+        ctx.changed_by(EventClass::Generic, "persist", key);
     }
     ctx.reply.integer(i64::from(expires));
     DONE

@@ -13,6 +13,7 @@ use holdfast_wire::resp::ReplyBuf;
 
 use super::{CommandError, Ctx, Outcome};
 use crate::core::Core;
+use crate::notify::EventClass;
 
 /// How a handler ends.
 pub(super) type Ended = Result<Outcome, CommandError>;
@@ -35,13 +36,21 @@ pub(super) struct Keyspace<'a> {
     pub(super) db: usize,
     pub(super) now_ms: i64,
     leaves_no_trace: bool,
+    /// Nothing is written: what is not there is a miss.
+    only_reads: bool,
 }
 
 impl Ctx<'_> {
     /// The keyspace and the reply, side by side.
     pub(super) fn split(&mut self) -> (Keyspace<'_>, &mut ReplyBuf) {
         let leaves_no_trace = self.core.clients.get(self.client).is_some_and(|c| c.no_touch);
-        let keys = Keyspace { core: self.core, db: self.db, now_ms: self.now_ms, leaves_no_trace };
+        let keys = Keyspace {
+            db: self.db,
+            now_ms: self.now_ms,
+            leaves_no_trace,
+            only_reads: !self.command.is_write(),
+            core: self.core,
+        };
         (keys, self.reply)
     }
 
@@ -55,6 +64,12 @@ impl Ctx<'_> {
         self.touched(key);
         self.effect_verbatim();
     }
+
+    /// Like [`Ctx::changed`], and tells who listens which event it was.
+    pub(super) fn changed_by(&mut self, class: EventClass, event: &str, key: &[u8]) {
+        self.changed(key);
+        self.notify(class, event, key);
+    }
 }
 
 impl Keyspace<'_> {
@@ -65,6 +80,9 @@ impl Keyspace<'_> {
 
     /// The value of a key, for reading.
     pub(super) fn value(&mut self, key: &[u8]) -> Option<&Value> {
+        if self.only_reads && self.core.events.wants(EventClass::KeyMiss) && !self.contains(key) {
+            self.core.notify(self.db, EventClass::KeyMiss, "keymiss", key);
+        }
         let stats = &self.core.shared.stats;
         let value = if self.leaves_no_trace {
             self.core.store.get_quietly(self.db, key, self.now_ms)
@@ -112,7 +130,11 @@ impl Keyspace<'_> {
 
     /// Sets a key, whatever it held.
     pub(super) fn set(&mut self, key: &[u8], value: impl Into<Value>, expiry_ms: Option<i64>) {
+        let is_new = self.core.events.wants(EventClass::New) && !self.contains(key);
         self.core.store.insert(self.db, key, value.into(), expiry_ms, self.now_ms);
+        if is_new {
+            self.core.notify(self.db, EventClass::New, "new", key);
+        }
     }
 
     /// Sets a key and leaves its expiry as it is.

@@ -130,6 +130,8 @@ pub enum Group {
     Transactions,
     /// Connections.
     Connection,
+    /// Publish and subscribe.
+    PubSub,
     /// Scripts and functions.
     Scripting,
     /// The server.
@@ -148,6 +150,7 @@ impl Group {
             Group::Hash => "hash",
             Group::Transactions => "transactions",
             Group::Connection => "connection",
+            Group::PubSub => "pubsub",
             Group::Scripting => "scripting",
             Group::Server => "server",
             Group::Cluster => "cluster",
@@ -164,7 +167,7 @@ impl Group {
             Group::Transactions => Some("@transaction"),
             Group::Connection => Some("@connection"),
             Group::Scripting => Some("@scripting"),
-            Group::Server | Group::Cluster => None,
+            Group::PubSub | Group::Server | Group::Cluster => None,
         }
     }
 }
@@ -190,6 +193,8 @@ pub enum KeyUse {
     Take,
     /// Removes the key (`RM`, `delete`).
     Remove,
+    /// No key, though its slot counts (`not_key`): a channel of a shard.
+    NotKey,
 }
 
 impl KeyUse {
@@ -205,6 +210,7 @@ impl KeyUse {
             KeyUse::Delete => &["RW", "delete"],
             KeyUse::Take => &["RW", "access", "delete"],
             KeyUse::Remove => &["RM", "delete"],
+            KeyUse::NotKey => &["not_key"],
         }
     }
 }
@@ -359,6 +365,9 @@ impl Command {
         names.extend(group);
         if self.flags.has(Flags::ADMIN) {
             names.push("@admin");
+        }
+        if self.flags.has(Flags::PUBSUB) {
+            names.push("@pubsub");
         }
         names.push(if self.flags.has(Flags::FAST) { "@fast" } else { "@slow" });
         if self.flags.has(Flags::BLOCKING) {

@@ -22,6 +22,7 @@ const FAMILIES: &[&[Command]] = &[
     super::list::COMMANDS,
     super::migrate::COMMANDS,
     super::persistence::COMMANDS,
+    super::pubsub::COMMANDS,
     super::replication::COMMANDS,
     super::scripting::COMMANDS,
     super::server::COMMANDS,

@@ -362,7 +362,7 @@ directives! {
     ClusterAllowReadsWhenDown "cluster-allow-reads-when-down" "" K::YesNo, "no", Live,
         "Serve reads of own slots while the cluster is down.";
     ClusterAllowPubsubshardWhenDown "cluster-allow-pubsubshard-when-down" "" K::YesNo, "yes",
-        Live, "Accepted: there is no sharded publish and subscribe yet.";
+        Live, "Serve channels of shards while the cluster is down.";
     ClusterLinkSendbufLimit "cluster-link-sendbuf-limit" "" SIZE, "0", Live,
         "Bytes that may wait for a peer on the bus; 0 for our own bound.";
     // What is measured.
@@ -377,7 +377,7 @@ directives! {
     LatencyTrackingInfoPercentiles "latency-tracking-info-percentiles" "" K::Text, "50 99 99.9",
         Live, "Accepted: see latency-tracking.";
     NotifyKeyspaceEvents "notify-keyspace-events" "" K::Checked(kinds::notify_classes), "", Live,
-        "Accepted: events are sent once there is publish and subscribe.";
+        "Events about keys that are published, as letters of classes.";
     TrackingTableMaxKeys "tracking-table-max-keys" "" K::Number { min: 0, max: I64 }, "1000000",
         Live, "Accepted: there is no CLIENT TRACKING yet.";
     WatchdogPeriod "watchdog-period" "" ANY, "0", Live,

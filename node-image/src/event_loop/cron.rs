@@ -63,7 +63,10 @@ fn cut_silent_clients(core: &mut Core) {
     let now_ms = core.now_ms;
     let silent = |c: &crate::clients::Client| {
         let normal = c.kind == crate::clients::ClientKind::Normal;
-        let idle = timeout_ms > 0 && !c.is_waiting() && now_ms - c.active_ms > timeout_ms;
+        let idle = timeout_ms > 0
+            && !c.is_waiting()
+            && c.subscriptions.is_empty()
+            && now_ms - c.active_ms > timeout_ms;
         let stranger = !c.authenticated && now_ms - c.created_ms > UNAUTHENTICATED_MS_MAX;
         normal && (idle || stranger)
     };

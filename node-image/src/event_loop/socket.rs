@@ -84,6 +84,7 @@ impl EventLoop {
     /// Forgets a client everywhere.
     pub(super) fn drop_client(&mut self, core: &mut Core, id: ClientId) {
         execute::forget(core, id);
+        core.unsubscribe_all(id);
         core.forget_answers(id);
         crate::replication::on_client_closed(core, id);
         let Some(mut client) = core.clients.remove(id) else { return };
@@ -153,10 +154,14 @@ fn check_input_size(core: &mut Core, id: ClientId) {
 }
 
 /// Cuts clients that do not read their replies.
-pub(super) fn check_output_size(core: &mut Core, id: ClientId) {
+pub(crate) fn check_output_size(core: &mut Core, id: ClientId) {
     let now_ms = core.now_ms;
     let Some(client) = core.clients.get_mut(id) else { return };
+    if client.close_now {
+        return;
+    }
     let class = match client.kind {
+        ClientKind::Normal if !client.subscriptions.is_empty() => "pubsub",
         ClientKind::Normal => "normal",
         ClientKind::Replica => "slave",
         ClientKind::Primary | ClientKind::Loader => return,

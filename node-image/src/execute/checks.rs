@@ -3,6 +3,7 @@
 //! Not known here: what running it does.
 
 use holdfast_cluster::{Access, Presence, Route};
+use holdfast_wire::resp::Protocol;
 use holdfast_wire::slot::{Slot, key_slot};
 
 use crate::clients::{Client, ClientId, ClientKind};
@@ -132,7 +133,7 @@ pub(super) fn admit(core: &mut Core, id: ClientId, args: &[&[u8]], asking: bool)
         Ok(slot) => slot,
         Err(error) => return refused(error),
     };
-    if let Err(error) = allowed_now(core, id, Flags(some_have), Flags(!some_lack)) {
+    if let Err(error) = allowed_now(core, id, command, Flags(some_have), Flags(!some_lack)) {
         return refused(error);
     }
     if in_multi && !ends_queueing(command) {
@@ -157,11 +158,35 @@ fn is_unpause(command: &Command) -> bool {
     table::full_name(command).0 == "client"
 }
 
+/// A client that has subscribed in RESP2 could not tell replies from messages.
+fn refuse_in_subscriber_mode(
+    core: &Core,
+    id: ClientId,
+    command: &'static Command,
+) -> Result<(), CommandError> {
+    let listens = |c: &Client| !c.subscriptions.is_empty() && c.protocol == Protocol::Resp2;
+    if !core.clients.get(id).is_some_and(listens) {
+        return Ok(());
+    }
+    let (container, name) = table::full_name(command);
+    let allowed = (command.flags.has(Flags::PUBSUB) && name.ends_with("subscribe"))
+        || matches!(name, "ping" | "quit" | "reset");
+    if container.is_empty() && allowed {
+        return Ok(());
+    }
+    let name = if container.is_empty() { name.to_owned() } else { format!("{container}|{name}") };
+    Err(CommandError::text(format!(
+        "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / \
+         RESET are allowed in this context"
+    )))
+}
+
 /// What memory, disk, replication and loading allow: to a command by its flags, to a transaction
 /// by those that some and that all of its commands have.
 fn allowed_now(
     core: &mut Core,
     id: ClientId,
+    command: &'static Command,
     some_have: Flags,
     all_have: Flags,
 ) -> Result<(), CommandError> {
@@ -183,6 +208,7 @@ fn allowed_now(
             return Err(error);
         }
     }
+    refuse_in_subscriber_mode(core, id, command)?;
     if !all_have.has(Flags::STALE)
         && !core.config.yes(Name::ReplicaServeStaleData)
         && core.replication.is_stale()
@@ -230,7 +256,7 @@ fn route(
         asking: asking || command.flags.has(Flags::ASKING),
         readonly_client: client.readonly,
         write: writes,
-        sharded_pubsub: false,
+        sharded_pubsub: command.flags.has(Flags::PUBSUB),
         multiple_keys: wanted.count > 1,
         migrate: command.name == "migrate",
     };

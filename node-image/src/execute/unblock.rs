@@ -51,7 +51,10 @@ fn run_again(core: &mut Core, id: ClientId) {
         if core.is_cluster() { super::checks::first_slot(command, &args) } else { None };
     let mut reply = open_reply(core, id);
     let call = Call { id, db, command, origin: Origin::Client, in_exec: false, woken: true };
+    let executing = core.executing.replace(id);
     let outcome = run(core, call, &args, &mut reply);
+    core.executing = executing;
+    reply.raw(&std::mem::take(&mut core.pushed_to_executing));
     core.end_unit();
     close_reply(core, id, reply);
     if let Outcome::Block(_) = outcome {

@@ -8,4 +8,6 @@ mod connections;
 mod effects;
 mod harness;
 mod input;
+mod notifications;
+mod pubsub;
 mod transactions;

@@ -19,16 +19,19 @@ struct Filter {
     address: Option<Vec<u8>>,
     local_address: Option<Vec<u8>>,
     kind: Option<ClientKind>,
-    nobody: bool,
+    listens: bool,
 }
 
 impl Filter {
     fn takes(&self, client: &Client) -> bool {
-        !self.nobody
+        (!self.listens || !client.subscriptions.is_empty())
             && self.serials.as_ref().is_none_or(|serials| serials.contains(&client.id.serial))
             && self.address.as_ref().is_none_or(|address| client.address.as_bytes() == *address)
             && self.local_address.as_ref().is_none_or(|a| client.local_address.as_bytes() == *a)
-            && self.kind.is_none_or(|kind| client.kind == kind)
+            && self.kind.is_none_or(|kind| {
+                client.kind == kind
+                    && (kind != ClientKind::Normal || client.subscriptions.is_empty())
+            })
     }
 
     fn set_kind(&mut self, word: &[u8]) -> Result<(), CommandError> {
@@ -36,8 +39,7 @@ impl Filter {
             b"normal" => self.kind = Some(ClientKind::Normal),
             b"slave" | b"replica" => self.kind = Some(ClientKind::Replica),
             b"master" => self.kind = Some(ClientKind::Primary),
-            // There is no publish and subscribe yet, so nobody is of that kind.
-            b"pubsub" => self.nobody = true,
+            b"pubsub" => self.listens = true,
             _ => {
                 let word = String::from_utf8_lossy(word);
                 return Err(CommandError::text(format!("ERR Unknown client type '{word}'")));
@@ -149,6 +151,7 @@ fn describe(text: &mut String, client: &Client, now_ms: i64) {
         ClientKind::Normal | ClientKind::Loader => {}
     }
     let marks = [
+        (!client.subscriptions.is_empty(), 'P'),
         (client.multi.is_some(), 'x'),
         (client.blocked.is_some(), 'b'),
         (client.watch_failed, 'd'),
@@ -174,8 +177,8 @@ fn describe(text: &mut String, client: &Client, now_ms: i64) {
     let waiting = client.input.len() - client.input_start + client.running_bytes;
     let _ = write!(
         text,
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub=0 psub=0 \
-         ssub=0 multi={multi} qbuf={waiting} qbuf-free={} argv-mem=0 multi-mem=0 rbs=0 rbp=0 \
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub={} psub={} \
+         ssub={} multi={multi} qbuf={waiting} qbuf-free={} argv-mem=0 multi-mem=0 rbs=0 rbp=0 \
          obl=0 oll={} omem={} tot-mem={} events={events} cmd={command} user=default redir=-1 \
          resp={resp} lib-name={} lib-ver={}",
         client.id.serial,
@@ -186,6 +189,9 @@ fn describe(text: &mut String, client: &Client, now_ms: i64) {
         (now_ms - client.created_ms) / 1000,
         (now_ms - client.active_ms) / 1000,
         client.db,
+        client.subscriptions.channels.len(),
+        client.subscriptions.patterns.len(),
+        client.subscriptions.shard.len(),
         client.input.capacity() - client.input.len(),
         client.output.segments(),
         client.output.len(),

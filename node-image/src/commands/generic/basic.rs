@@ -5,6 +5,7 @@ use crate::commands::keyspace::{DONE, Ended};
 use crate::commands::parse::{integer_32, integer_or, is_word};
 use crate::commands::{CommandError, Ctx};
 use crate::config::Name;
+use crate::notify::EventClass;
 
 const SAME_OBJECT: CommandError =
     CommandError::new("ERR source and destination objects are the same");
@@ -15,6 +16,7 @@ pub(super) fn del(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
     for key in args.iter().skip(1) {
         if ctx.keys().remove(key) {
             ctx.touched(key);
+            ctx.notify(EventClass::Generic, "del", key);
             removed += 1;
         }
     }
@@ -83,6 +85,8 @@ fn rename_to(
         ctx.touched(from);
         ctx.touched(to);
         ctx.effect_verbatim();
+        ctx.notify(EventClass::Generic, "rename_from", from);
+        ctx.notify(EventClass::Generic, "rename_to", to);
     }
     Ok(true)
 }
@@ -123,6 +127,9 @@ pub(super) fn move_key(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
         ctx.touched(key);
         ctx.touched_in(target, key);
         ctx.effect_verbatim();
+        ctx.notify_in(target, EventClass::New, "new", key);
+        ctx.notify(EventClass::Generic, "move_from", key);
+        ctx.notify_in(target, EventClass::Generic, "move_to", key);
     }
     ctx.reply.integer(i64::from(moved));
     DONE
@@ -194,6 +201,8 @@ pub(super) fn copy(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
     ctx.core.store.insert(target_db, target, value, expiry_ms, now_ms);
     ctx.touched_in(target_db, target);
     ctx.effect_verbatim();
+    ctx.notify_in(target_db, EventClass::New, "new", target);
+    ctx.notify_in(target_db, EventClass::Generic, "copy_to", target);
     ctx.reply.integer(1);
     DONE
 }

@@ -6,6 +6,7 @@ use holdfast_store::rdb::{Problem, RdbError, dump_payload, restore_payload};
 use crate::commands::keyspace::{DONE, Ended};
 use crate::commands::parse::{integer, is_word};
 use crate::commands::{CommandError, Ctx};
+use crate::notify::EventClass;
 
 /// `DUMP key`
 pub(super) fn dump(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
@@ -85,6 +86,7 @@ pub(super) fn restore(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
         if existed {
             ctx.touched(key);
             ctx.effect(&[b"DEL", key]);
+            ctx.notify(EventClass::Generic, "del", key);
         }
         ctx.reply.ok();
         return DONE;
@@ -104,6 +106,7 @@ pub(super) fn restore(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
         words.push(b"ABSTTL");
     }
     ctx.effect(&words);
+    ctx.notify(EventClass::Generic, "restore", key);
     ctx.reply.ok();
     DONE
 }

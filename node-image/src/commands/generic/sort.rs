@@ -12,6 +12,7 @@ use holdfast_store::list::{End, List};
 use crate::commands::keyspace::{DONE, Ended, Keyspace};
 use crate::commands::parse::{integer, is_word};
 use crate::commands::{CommandError, Ctx};
+use crate::notify::EventClass;
 
 #[derive(Debug, Default)]
 struct Options<'a> {
@@ -194,8 +195,10 @@ fn store(ctx: &mut Ctx<'_>, target: &[u8], output: &[Option<Vec<u8>>]) {
         ctx.touched(target);
         if output.is_empty() {
             ctx.effect(&[b"DEL", target]);
+            ctx.notify(EventClass::Generic, "del", target);
         } else {
             ctx.effect_verbatim();
+            ctx.notify(EventClass::List, "sortstore", target);
         }
     }
     ctx.reply.integer(output.len() as i64);

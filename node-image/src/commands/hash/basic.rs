@@ -7,6 +7,7 @@ use holdfast_store::number::{IntText, parse_i64};
 use crate::commands::keyspace::{DONE, Ended, Missing};
 use crate::commands::parse::integer;
 use crate::commands::{CommandError, Ctx};
+use crate::notify::EventClass;
 
 /// Sets the pairs behind the key: how many fields are new.
 fn set_pairs(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<i64, CommandError> {
@@ -17,7 +18,7 @@ fn set_pairs(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<i64, CommandError> {
     let new = ctx.keys().change_hash(args[1], Missing::Create, |hash, limits| {
         pairs.iter().filter(|[field, value]| hash.set(field, value, limits)).count()
     })?;
-    ctx.changed(args[1]);
+    ctx.changed_by(EventClass::Hash, "hset", args[1]);
     Ok(new.unwrap_or(0) as i64)
 }
 
@@ -42,7 +43,7 @@ pub(super) fn hsetnx(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
         ctx.keys().change_hash(args[1], Missing::Create, |hash, limits| {
             hash.set(args[2], args[3], limits)
         })?;
-        ctx.changed(args[1]);
+        ctx.changed_by(EventClass::Hash, "hset", args[1]);
     }
     ctx.reply.integer(i64::from(!exists));
     DONE
@@ -79,7 +80,8 @@ pub(super) fn hdel(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
     })?;
     let removed = removed.unwrap_or(0);
     if removed > 0 {
-        ctx.changed(args[1]);
+        ctx.changed_by(EventClass::Hash, "hdel", args[1]);
+        ctx.notify_if_gone(args[1]);
     }
     ctx.reply.integer(removed as i64);
     DONE
@@ -154,7 +156,7 @@ pub(super) fn hincrby(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
     ctx.keys().change_hash(key, Missing::Create, |hash, limits| {
         hash.set(field, &IntText::new(sum), limits)
     })?;
-    ctx.changed(key);
+    ctx.changed_by(EventClass::Hash, "hincrby", key);
     ctx.reply.integer(sum);
     DONE
 }
@@ -182,6 +184,7 @@ pub(super) fn hincrbyfloat(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
     ctx.keys().change_hash(key, Missing::Create, |hash, limits| hash.set(field, &sum, limits))?;
     ctx.touched(key);
     ctx.effect(&[&b"HSET"[..], key, field, &sum]);
+    ctx.notify(EventClass::Hash, "hincrbyfloat", key);
     ctx.reply.bulk(&sum);
     DONE
 }

@@ -9,6 +9,7 @@ use holdfast_store::number::IntText;
 use crate::commands::keyspace::{DONE, Ended, Missing};
 use crate::commands::parse::{count, count_from_one, is_word};
 use crate::commands::{CommandError, Ctx, Outcome};
+use crate::notify::EventClass;
 
 /// The end that a word means.
 pub(in crate::commands) fn end(arg: &[u8]) -> Result<End, CommandError> {
@@ -27,7 +28,7 @@ fn push(ctx: &mut Ctx<'_>, args: &[&[u8]], end: End, missing: Missing) -> Ended 
         list.len()
     })?;
     if len.is_some() {
-        ctx.changed(args[1]);
+        ctx.changed_by(EventClass::List, push_event(end), args[1]);
     }
     ctx.reply.integer(len.unwrap_or(0) as i64);
     DONE
@@ -65,6 +66,23 @@ pub(in crate::commands) fn take(
     })
 }
 
+fn push_event(end: End) -> &'static str {
+    match end {
+        End::Left => "lpush",
+        End::Right => "rpush",
+    }
+}
+
+/// Tells that elements were taken from an end, and whether the list went with them.
+pub(in crate::commands) fn notify_taken(ctx: &mut Ctx<'_>, key: &[u8], end: End) {
+    let event = match end {
+        End::Left => "lpop",
+        End::Right => "rpop",
+    };
+    ctx.notify(EventClass::List, event, key);
+    ctx.notify_if_gone(key);
+}
+
 /// The command that takes from an end.
 pub(in crate::commands) fn pop_name(end: End) -> &'static [u8] {
     match end {
@@ -96,6 +114,7 @@ fn pop(ctx: &mut Ctx<'_>, args: &[&[u8]], end: End) -> Ended {
         return DONE;
     };
     ctx.changed(key);
+    notify_taken(ctx, key, end);
     if wanted.is_some() {
         ctx.reply.array(taken.len());
     }
@@ -151,6 +170,7 @@ impl<'a> PopMany<'a> {
             let Some(taken) = taken else { continue };
             ctx.touched(key);
             ctx.effect(&[pop_name(self.end), key, &IntText::new(taken.len() as i64)]);
+            notify_taken(ctx, key, self.end);
             ctx.reply.array(2);
             ctx.reply.bulk(key);
             ctx.reply.array(taken.len());
@@ -205,6 +225,8 @@ pub(in crate::commands) fn move_element(
     } else {
         ctx.effect(&[b"LMOVE", source, target, word(from), word(to)]);
     }
+    ctx.notify(EventClass::List, push_event(to), target);
+    notify_taken(ctx, source, from);
     ctx.reply.bulk(&element);
     Ok(true)
 }

@@ -5,6 +5,7 @@ use holdfast_store::list::{End, List};
 use crate::commands::keyspace::{DONE, Ended, Missing};
 use crate::commands::parse::{integer, integer_or, is_word, range};
 use crate::commands::{CommandError, Ctx};
+use crate::notify::EventClass;
 
 /// The index that a place means, negative ones from the end.
 fn index(place: i64, len: usize) -> Option<usize> {
@@ -36,7 +37,7 @@ pub(super) fn lset(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
     if set != Some(true) {
         return Err(CommandError::INDEX_OUT_OF_RANGE);
     }
-    ctx.changed(args[1]);
+    ctx.changed_by(EventClass::List, "lset", args[1]);
     ctx.reply.ok();
     DONE
 }
@@ -63,7 +64,7 @@ pub(super) fn linsert(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
         list.insert(place + behind, args[4], limits);
         list.len()
     })?;
-    ctx.changed(args[1]);
+    ctx.changed_by(EventClass::List, "linsert", args[1]);
     ctx.reply.integer(len.unwrap_or(0) as i64);
     DONE
 }
@@ -95,6 +96,10 @@ pub(super) fn ltrim(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
     if trimmed == Some(true) {
         ctx.changed(args[1]);
     }
+    if trimmed.is_some() {
+        ctx.notify(EventClass::List, "ltrim", args[1]);
+        ctx.notify_if_gone(args[1]);
+    }
     ctx.reply.ok();
     DONE
 }
@@ -109,7 +114,8 @@ pub(super) fn lrem(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
         .change_list(args[1], Missing::Skip, |list, _| list.remove_equal(args[3], most, from))?;
     let removed = removed.unwrap_or(0);
     if removed > 0 {
-        ctx.changed(args[1]);
+        ctx.changed_by(EventClass::List, "lrem", args[1]);
+        ctx.notify_if_gone(args[1]);
     }
     ctx.reply.integer(removed as i64);
     DONE

@@ -9,6 +9,7 @@ use holdfast_store::number::IntText;
 use crate::commands::keyspace::{DONE, Ended};
 use crate::commands::parse::{integer, is_word};
 use crate::commands::{CommandError, Ctx, Outcome};
+use crate::notify::EventClass;
 
 /// What an option says about the expiry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -97,9 +98,11 @@ impl SetOptions {
 fn store_string(ctx: &mut Ctx<'_>, key: &[u8], value: &[u8], expiry_ms: Option<i64>) {
     ctx.keys().set(key, StringValue::new(value), expiry_ms);
     ctx.touched(key);
+    ctx.notify(EventClass::String, "set", key);
     match expiry_ms {
         Some(at_ms) => {
             ctx.effect(&[&b"SET"[..], key, value, b"PXAT", &IntText::new(at_ms)]);
+            ctx.notify(EventClass::Generic, "expire", key);
         }
         None => ctx.effect(&[b"SET", key, value]),
     }
@@ -133,6 +136,7 @@ pub(super) fn set(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
         ctx.keys().set_keeping_expiry(key, StringValue::new(value));
         ctx.touched(key);
         ctx.effect(&[&b"SET"[..], key, value, b"KEEPTTL"]);
+        ctx.notify(EventClass::String, "set", key);
     } else {
         store_string(ctx, key, value, expiry_ms);
     }
@@ -192,6 +196,7 @@ pub(super) fn getdel(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
     if ctx.keys().remove(key) {
         ctx.touched(key);
         ctx.effect(&[b"DEL", key]);
+        ctx.notify(EventClass::Generic, "del", key);
     }
     DONE
 }
@@ -227,6 +232,7 @@ pub(super) fn getex(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
             ctx.keys().set_expiry(key, None);
             ctx.touched(key);
             ctx.effect(&[b"PERSIST", key]);
+            ctx.notify(EventClass::Generic, "persist", key);
         }
         _ => {}
     }
@@ -263,6 +269,7 @@ fn set_pairs<'a>(ctx: &mut Ctx<'_>, pairs: impl Iterator<Item = (&'a [u8], &'a [
     for (key, value) in pairs {
         ctx.keys().set(key, StringValue::new(value), None);
         ctx.touched(key);
+        ctx.notify(EventClass::String, "set", key);
     }
 }
 

@@ -7,6 +7,7 @@ use crate::commands::keyspace::{DONE, Ended};
 use crate::commands::parse::{integer, range};
 use crate::commands::{CommandError, Ctx};
 use crate::config::Name;
+use crate::notify::EventClass;
 
 /// Refuses a string that would be longer than a request may be.
 fn check_len(ctx: &Ctx<'_>, len: usize) -> Result<(), CommandError> {
@@ -25,14 +26,14 @@ pub(super) fn append(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
         Some(string) => string.len(),
         None => {
             ctx.keys().set(key, StringValue::new(more), None);
-            ctx.changed(key);
+            ctx.changed_by(EventClass::String, "append", key);
             ctx.reply.integer(more.len() as i64);
             return DONE;
         }
     };
     check_len(ctx, len.saturating_add(more.len()))?;
     let len = ctx.keys().change_bytes(key, |bytes| bytes.extend_from_slice(more))?;
-    ctx.changed(key);
+    ctx.changed_by(EventClass::String, "append", key);
     ctx.reply.integer(len as i64);
     DONE
 }
@@ -57,7 +58,7 @@ pub(super) fn setrange(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
             part.copy_from_slice(value);
         }
     })?;
-    ctx.changed(key);
+    ctx.changed_by(EventClass::String, "setrange", key);
     ctx.reply.integer(len as i64);
     DONE
 }
@@ -88,7 +89,7 @@ fn add(ctx: &mut Ctx<'_>, key: &[u8], amount: i64) -> Ended {
         .checked_add(amount)
         .ok_or(CommandError::new("ERR increment or decrement would overflow"))?;
     ctx.keys().set_keeping_expiry(key, StringValue::Int(sum));
-    ctx.changed(key);
+    ctx.changed_by(EventClass::String, "incrby", key);
     ctx.reply.integer(sum);
     DONE
 }
@@ -130,6 +131,7 @@ pub(super) fn incrbyfloat(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
     ctx.keys().set_keeping_expiry(key, StringValue::verbatim(&sum));
     ctx.touched(key);
     ctx.effect(&[&b"SET"[..], key, &sum, b"KEEPTTL"]);
+    ctx.notify(EventClass::String, "incrbyfloat", key);
     ctx.reply.bulk(&sum);
     DONE
 }
