@@ -28,6 +28,7 @@ use crate::clients::ClientId;
 use crate::clock::unix_ms;
 use crate::core::Core;
 use crate::execute;
+use crate::latency::Stopwatch;
 use crate::messages::ToCore;
 use crate::{aof, bus, disk, replication, shutdown};
 
@@ -109,16 +110,22 @@ impl EventLoop {
         {
             tracing::warn!("failed to wait for events: {error}");
         }
+        let mut watch = Stopwatch::start();
         core.now_ms = unix_ms() as i64;
         core.shared.stats.core_tick_ms.set(core.now_ms);
         self.read_mailbox(core);
+        watch.passed("mailbox");
         self.serve_sockets(core);
+        watch.passed("sockets");
         self.resume_clients(core);
         execute::expire_blocked(core);
+        watch.passed("resumed");
         if core.now_ms >= self.next_tick_ms {
             self.tick(core);
+            watch.passed("tick");
         }
-        self.end_turn(core);
+        self.end_turn(core, &mut watch);
+        watch.stop(&core.shared.stats);
     }
 
     fn may_wait(&self, core: &Core, wait_ms: Option<u64>) -> Duration {
@@ -182,6 +189,7 @@ impl EventLoop {
                 }
             }
         }
+        replication::read_some(core);
     }
 
     /// Clients whose requests waited for something that has come.
@@ -208,13 +216,15 @@ impl EventLoop {
         }
     }
 
-    fn end_turn(&mut self, core: &mut Core) {
+    fn end_turn(&mut self, core: &mut Core, watch: &mut Stopwatch) {
         execute::serve_touched(core);
         core.end_unit();
         shutdown::on_turn(core);
         core.end_unit();
         aof::on_turn(core);
+        watch.passed("files");
         replication::on_turn(core);
+        watch.passed("replication");
         core.log.end_turn();
         for id in std::mem::take(&mut core.to_flush) {
             self.flush_client(core, id);

@@ -1,6 +1,6 @@
 //! Which arguments of a request are keys.
 //!
-//! Read off the key specifications of the command table. Not known here: what the keys hold.
+//! Read off the key specifications of the command table, or found by the command itself. Not known here: what the keys hold.
 
 use crate::commands::Command;
 use crate::commands::spec::{Begin, Find, KeySpec, KeyUse};
@@ -8,6 +8,11 @@ use crate::commands::spec::{Begin, Find, KeySpec, KeyUse};
 /// Calls `visit` with the position of each key and what is done with it; false when the request is
 /// so formed that its keys cannot be told (the handler will refuse it).
 pub fn visit(command: &Command, args: &[&[u8]], mut visit: impl FnMut(usize, KeyUse)) -> bool {
+    if let Some(find) = command.find_keys {
+        let Some((keys, usage)) = find(args) else { return false };
+        keys.for_each(|at| visit(at, usage));
+        return true;
+    }
     let mut whole = true;
     for spec in command.keys {
         whole &= visit_spec(spec, args, &mut visit).is_some();

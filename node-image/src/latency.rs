@@ -1,13 +1,18 @@
-//! The slow log: the last commands that took long, with their arguments cut short.
+//! The slow log: the last commands that took long, with their arguments cut short; and the time
+//! that turns of the core take.
 //!
 //! Not known here: why they took long.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use crate::commands::Command;
 use crate::config::table;
 use crate::config::{Config, Name};
+use crate::stats::Stats;
 
+/// A turn that takes longer is told with its parts when the log is told everything.
+const LONG_TURN: Duration = Duration::from_millis(20);
 const ARGS_MAX: usize = 32;
 const ARG_BYTES_MAX: usize = 128;
 
@@ -75,6 +80,64 @@ impl Latency {
     pub fn clear(&mut self) {
         self.entries.clear();
     }
+}
+
+/// Times one turn of the core, and at log level `debug` its parts, too.
+#[derive(Debug)]
+pub struct Stopwatch {
+    began: Instant,
+    /// Names of the parts and when each was over, by the thread's own clock, which stands still
+    /// while the thread must wait for a processor; kept only for the log.
+    parts: Option<Vec<(&'static str, Duration)>>,
+}
+
+fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+impl Stopwatch {
+    /// The turn begins.
+    pub fn start() -> Self {
+        let is_wanted = tracing::enabled!(tracing::Level::DEBUG);
+        let parts = is_wanted.then(|| vec![("", thread_time())]);
+        Stopwatch { began: Instant::now(), parts }
+    }
+
+    /// A part of the turn is over.
+    pub fn passed(&mut self, part: &'static str) {
+        if let Some(parts) = &mut self.parts {
+            parts.push((part, thread_time()));
+        }
+    }
+
+    /// The turn is over.
+    pub fn stop(mut self, stats: &Stats) {
+        self.passed("replies");
+        let took = self.began.elapsed();
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        stats.turns.add(1);
+        stats.turns_us.add(micros);
+        stats.longest_turn_us.max(i64::try_from(micros).unwrap_or(i64::MAX));
+        if took >= LONG_TURN
+            && let Some(parts) = self.parts
+        {
+            tracing::debug!("A turn of the core took {micros} microseconds{}", in_words(&parts));
+        }
+    }
+}
+
+/// `, of them <n> at work: <part> <n> ...`, in microseconds.
+fn in_words(parts: &[(&'static str, Duration)]) -> String {
+    let between = |from: Option<&(&str, Duration)>, to: Option<&(&str, Duration)>| {
+        to.zip(from).map_or(0, |(to, from)| to.1.saturating_sub(from.1).as_micros())
+    };
+    let mut text = format!(", of them {} at work:", between(parts.first(), parts.last()));
+    for pair in parts.windows(2) {
+        let name = pair.last().map_or("", |(name, _)| name);
+        text.push_str(&format!(" {name} {}", between(pair.first(), pair.last())));
+    }
+    text
 }
 
 /// The request without its passwords.

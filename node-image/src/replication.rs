@@ -193,6 +193,11 @@ pub fn on_ready(core: &mut Core, token: Token, readable: bool, writable: bool) {
     link::on_ready(core, token, readable, writable);
 }
 
+/// Reads from the link what one turn may read.
+pub fn read_some(core: &mut Core) {
+    link::read_some(core);
+}
+
 /// True when the link has bytes that one turn did not get to.
 pub fn wants_turn(core: &Core) -> bool {
     core.replication.following.as_ref().is_some_and(link::Following::wants_turn)

@@ -82,6 +82,12 @@ pub struct Stats {
     pub query_buffer_disconnections: Counter,
     /// AUTH failures.
     pub auth_failures: Counter,
+    /// Turns of the core's loop.
+    pub turns: Counter,
+    /// Microseconds that they took in all, without the waiting for events.
+    pub turns_us: Counter,
+    /// Microseconds of the longest one.
+    pub longest_turn_us: Gauge,
     /// Connected clients.
     pub clients: Gauge,
     /// Clients that wait in a blocking command.
@@ -133,9 +139,12 @@ impl Stats {
             &self.output_buffer_disconnections,
             &self.query_buffer_disconnections,
             &self.auth_failures,
+            &self.turns,
+            &self.turns_us,
         ];
         for counter in counters {
             counter.reset();
         }
+        self.longest_turn_us.set(0);
     }
 }

@@ -173,7 +173,7 @@ pub enum Event {
     },
     /// `HOLDFAST DEAD`: the operator knows that this life of a node is over.
     Dead {
-        /// Whose answer: OK, or an error that starts with `IGNORED`.
+        /// Whose answer: OK, or a status that starts with `IGNORED`.
         token: Token,
         /// The node.
         node: NodeId,

@@ -10,6 +10,7 @@
 use holdfast_wire::bus::Body;
 use holdfast_wire::id::{BootId, NodeId};
 
+use crate::command::Reply;
 use crate::event::Token;
 use crate::node::Node;
 use crate::peer::Kind;
@@ -199,7 +200,7 @@ impl Node {
         boot: Option<BootId>,
         config_epoch: u64,
     ) {
-        let ignored = |reason: &str| Err(format!("IGNORED {reason}"));
+        let ignored = |reason: &str| Ok(Reply::Status(format!("IGNORED {reason}")));
         let Some(peer) = self.peers.get(&id) else {
             self.answer(token, ignored("the node is not known here"));
             return;
@@ -222,6 +223,6 @@ impl Node {
             self.look_up(id);
         }
         self.broadcast_fail(id);
-        self.answer(token, Ok(crate::command::Reply::Ok));
+        self.answer(token, Ok(Reply::Ok));
     }
 }

@@ -194,6 +194,9 @@ fn stats(core: &mut Core, out: &mut String) {
         ("client_query_buffer_limit_disconnections", stats.query_buffer_disconnections.get()),
         ("client_output_buffer_limit_disconnections", stats.output_buffer_disconnections.get()),
         ("acl_access_denied_auth", stats.auth_failures.get()),
+        ("eventloop_cycles", stats.turns.get()),
+        ("eventloop_duration_sum", stats.turns_us.get()),
+        ("holdfast_eventloop_duration_max_usec", stats.longest_turn_us.get() as u64),
     ];
     for (name, value) in lines {
         let _ = write!(out, "{name}:{value}\r\n");

@@ -3,21 +3,29 @@
 //! The work is done by a thread ([`crate::migration`]); the client waits for its reply and others
 //! go on. Not known here: sockets.
 
+use std::ops::Range;
 use std::time::Duration;
 
-use holdfast_cluster::{Access, Presence, Route};
-use holdfast_wire::slot::key_slot;
-
-use super::{Categories, Command, CommandError, Ctx, Flags, Group, Outcome};
+use super::spec::{Begin, Find};
+use super::{Categories, Command, CommandError, Ctx, Flags, Group, KeySpec, KeyUse, Outcome};
 use crate::migration::{Credentials, Freight, take_named};
 
-/// The commands of this file. The keys are found by the handler: with KEYS the third argument is
-/// an empty word and no key, which the table's specifications cannot say.
+/// The commands of this file. With KEYS the third argument is an empty word and no key, which the
+/// specifications cannot say: [`find_keys`] does.
 pub const COMMANDS: &[Command] = &[Command {
     name: "migrate",
     arity: -6,
     flags: Flags::WRITE.and(Flags::MOVABLEKEYS).and(Flags::NO_MULTI).and(Flags::NOSCRIPT),
     extra_categories: Categories::KEYSPACE.and(Categories::DANGEROUS),
+    keys: &[
+        KeySpec::one(KEY, KeyUse::Take),
+        KeySpec {
+            begin: Begin::Keyword("KEYS", -2),
+            find: Find::Range { last: -1, step: 1, limit: 0 },
+            usage: KeyUse::TakePerhaps,
+        },
+    ],
+    find_keys: Some(find_keys),
     since: "2.6.0",
     summary: "Moves keys to another node.",
     group: Group::Generic,
@@ -25,6 +33,11 @@ pub const COMMANDS: &[Command] = &[Command {
     handler: migrate,
     ..Command::BLANK
 }];
+
+/// Where the key stands, or an empty word.
+const KEY: usize = 3;
+/// Where options begin.
+const OPTIONS: usize = 6;
 
 /// What was asked, apart from the keys.
 #[derive(Default)]
@@ -53,7 +66,6 @@ fn migrate(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, CommandError> {
     };
     let timeout_ms = u64::try_from(number(timeout)?).ok().filter(|ms| *ms > 0).unwrap_or(1000);
     let db = usize::try_from(number(db)?).map_err(|_| CommandError::NOT_AN_INTEGER)?;
-    served_here(ctx, keys)?;
     let port = number(port)?;
     let port = u16::try_from(port)
         .map_err(|_| CommandError::new("IOERR error or timeout connecting to the client"));
@@ -112,20 +124,40 @@ fn options<'a>(words: &'a [&'a [u8]]) -> Result<(Options, Listed<'a>), CommandEr
     Ok((options, None))
 }
 
-/// In a cluster the keys lie in one slot, and MIGRATE is served wherever that slot is in motion.
-fn served_here(ctx: &Ctx<'_>, keys: &[&[u8]]) -> Result<(), CommandError> {
-    if !ctx.core.is_cluster() {
-        return Ok(());
+/// The one key, or those behind KEYS when its place is empty.
+fn find_keys(args: &[&[u8]]) -> Option<(Range<usize>, KeyUse)> {
+    let mut at = OPTIONS;
+    while let Some(word) = args.get(at) {
+        at += match word.to_ascii_lowercase().as_slice() {
+            b"keys" if at + 1 == args.len() => break,
+            b"keys" if args.get(KEY).is_some_and(|key| !key.is_empty()) => return None,
+            b"keys" => return Some((at + 1..args.len(), KeyUse::Take)),
+            b"auth" => 2,
+            b"auth2" => 3,
+            _ => 1,
+        };
     }
-    let mut slots = keys.iter().map(|key| key_slot(key));
-    let Some(slot) = slots.next() else { return Ok(()) };
-    if slots.any(|other| other != slot) {
-        return Err(CommandError::new("CROSSSLOT Keys in request don't hash to the same slot"));
-    }
-    let access =
-        Access { write: true, migrate: true, multiple_keys: keys.len() > 1, ..Access::default() };
-    match ctx.core.routing.route(slot, access, || Presence::All) {
-        Route::Here => Ok(()),
-        other => Err(CommandError::text(other.error(slot).unwrap_or_default())),
+    (args.len() > KEY).then_some((KEY..KEY + 1, KeyUse::Take))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_found_as_redis_finds_them() {
+        let found = |line: &str| {
+            let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+            find_keys(&words).map(|(keys, _)| keys)
+        };
+        // Two blanks in a row are an empty word.
+        assert_eq!(found("MIGRATE h 1 key 0 10 COPY"), Some(3..4));
+        assert_eq!(found("MIGRATE h 1  0 10 KEYS a b"), Some(7..9));
+        assert_eq!(found("MIGRATE h 1 key 0 10 KEYS a b"), None);
+        assert_eq!(found("MIGRATE h 1  0 10 COPY KEYS"), Some(3..4));
+        assert_eq!(found("MIGRATE h 1  0 10 AUTH KEYS KEYS a"), Some(9..10));
+        assert_eq!(found("MIGRATE h 1  0 10 AUTH2 KEYS KEYS KEYS a b"), Some(10..12));
+        assert_eq!(found("MIGRATE h 1 key 0 10 AUTH keys"), Some(3..4));
+        assert_eq!(found("MIGRATE"), None);
     }
 }

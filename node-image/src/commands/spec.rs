@@ -3,6 +3,8 @@
 //! Everything that is said about a command is said here once; COMMAND, routing, transactions and
 //! the documentation read it. Not known here: what the command does.
 
+use std::ops::Range;
+
 use super::Execute;
 
 /// Facts about a command, as COMMAND INFO lists them.
@@ -191,6 +193,8 @@ pub enum KeyUse {
     Delete,
     /// Takes elements away and gives them out (`RW`, `access`, `delete`).
     Take,
+    /// As `Take`; but what the specification says is not right for every request (`incomplete`).
+    TakePerhaps,
     /// Removes the key (`RM`, `delete`).
     Remove,
     /// No key, though its slot counts (`not_key`): a channel of a shard.
@@ -209,6 +213,7 @@ impl KeyUse {
             KeyUse::Insert => &["RW", "insert"],
             KeyUse::Delete => &["RW", "delete"],
             KeyUse::Take => &["RW", "access", "delete"],
+            KeyUse::TakePerhaps => &["RW", "access", "delete", "incomplete"],
             KeyUse::Remove => &["RM", "delete"],
             KeyUse::NotKey => &["not_key"],
         }
@@ -250,6 +255,10 @@ pub enum Find {
     /// The arguments cannot be told from the specification.
     Unknown,
 }
+
+/// Gives the arguments of a request that are keys, and what is done with them; none when the
+/// request is so formed that they cannot be told.
+pub type FindKeys = fn(&[&[u8]]) -> Option<(Range<usize>, KeyUse)>;
 
 /// One group of keys of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -303,6 +312,8 @@ pub struct Command {
     pub extra_categories: Categories,
     /// Where the keys are.
     pub keys: &'static [KeySpec],
+    /// Finds the keys where the specifications alone would find wrong ones.
+    pub find_keys: Option<FindKeys>,
     /// The version of Redis that had it first; for our own, `1.0.0`.
     pub since: &'static str,
     /// One sentence.
@@ -327,6 +338,7 @@ impl Command {
         flags: Flags::NONE,
         extra_categories: Categories::NONE,
         keys: &[],
+        find_keys: None,
         since: "1.0.0",
         summary: "",
         group: Group::Generic,

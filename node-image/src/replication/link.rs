@@ -75,7 +75,7 @@ pub struct Following {
     output: Vec<u8>,
     pub(super) stage_since_ms: i64,
     acked_ms: i64,
-    /// The socket has more than one turn took.
+    /// The socket may have bytes that nobody has read.
     more: bool,
     wants_ack: bool,
 }
@@ -222,8 +222,8 @@ pub fn on_ready(core: &mut Core, token: Token, readable: bool, writable: bool) {
     if writable {
         flush(core);
     }
-    if readable {
-        read(core);
+    if readable && let Some(following) = &mut core.replication.following {
+        following.more = true;
     }
 }
 
@@ -288,12 +288,17 @@ pub fn want_ack(core: &mut Core) {
     }
 }
 
-/// The end of a turn: reads what the last turn left, answers GETACK.
-pub fn on_turn(core: &mut Core) {
+/// Reads what has come, and what the last turn left. This has its place among the sockets: what
+/// is applied at the end of a turn would be missed by those who have read the turn's log already.
+pub fn read_some(core: &mut Core) {
     if core.replication.following.as_ref().is_some_and(|following| following.more) {
         read(core);
         core.end_unit();
     }
+}
+
+/// The end of a turn: answers GETACK.
+pub fn on_turn(core: &mut Core) {
     if core.replication.following.as_ref().is_some_and(|following| following.wants_ack) {
         ack(core);
     }

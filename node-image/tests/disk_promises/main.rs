@@ -8,3 +8,4 @@ mod lame;
 mod replication;
 mod servers;
 mod snapshot;
+mod turns;

@@ -239,6 +239,24 @@ fn an_old_primary_that_wrote_on_alone_is_taken_in_by_a_full_sync() {
 }
 
 #[test]
+fn what_a_replica_applies_in_a_flood_is_all_in_its_file() {
+    let root = tempfile::tempdir().unwrap();
+    let primary = Server::ours(root.path(), &[]);
+    let file = ["--appendonly", "yes", "--enable-debug-command", "yes"];
+    let mut replica = Server::ours(root.path(), &file);
+    follow(&replica, primary.port);
+    wait_up(&replica);
+    // More than one turn takes from the link.
+    fill(&primary, 0, 20_000);
+    let offset = primary.info("master_repl_offset");
+    until("all is applied", || (replica.info("slave_repl_offset") == offset).then_some(()));
+    let expected = replica.ask("DEBUG DIGEST");
+    replica.terminate();
+    replica.restart();
+    assert_eq!(replica.ask("DEBUG DIGEST"), expected);
+}
+
+#[test]
 fn a_chain_of_replicas_has_the_same_data_and_offsets_all_along() {
     let root = tempfile::tempdir().unwrap();
     let first = Server::ours(root.path(), &[]);

@@ -35,7 +35,12 @@ impl Connection {
     }
 
     pub fn send(&mut self, args: &[&str]) -> std::io::Result<()> {
-        self.0.get_mut().write_all(&encode(args))
+        self.write(&encode(args))
+    }
+
+    /// Requests as bytes.
+    pub fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.0.get_mut().write_all(bytes)
     }
 
     pub fn call(&mut self, args: &[&str]) -> std::io::Result<String> {
