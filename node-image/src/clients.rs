@@ -4,14 +4,13 @@
 //! client that was put there, so that an id of a client that is gone finds nobody. Not known here:
 //! reading, writing, commands.
 
-use mio::net::TcpStream;
-
 use holdfast_wire::resp::Protocol;
 use holdfast_wire::resp::request::Parser;
 
 use crate::commands::{Block, Command, Flags};
 use crate::output::Output;
 use crate::pubsub::Subscriptions;
+use crate::transport::Socket;
 
 /// Names a client, also after it has gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -96,7 +95,7 @@ pub struct Client {
     /// What it is.
     pub kind: ClientKind,
     /// Its socket; none for the two that only stand for something.
-    pub socket: Option<TcpStream>,
+    pub socket: Option<Socket>,
     /// Remote address as text.
     pub address: String,
     /// Local address as text.
@@ -169,7 +168,7 @@ pub struct Client {
 
 impl Client {
     /// A client that has just come.
-    pub fn new(id: ClientId, kind: ClientKind, socket: Option<TcpStream>, now_ms: i64) -> Self {
+    pub fn new(id: ClientId, kind: ClientKind, socket: Option<Socket>, now_ms: i64) -> Self {
         Client {
             id,
             kind,
@@ -228,7 +227,7 @@ pub struct Clients {
 
 impl Clients {
     /// Puts in a client and gives its id.
-    pub fn add(&mut self, kind: ClientKind, socket: Option<TcpStream>, now_ms: i64) -> ClientId {
+    pub fn add(&mut self, kind: ClientKind, socket: Option<Socket>, now_ms: i64) -> ClientId {
         self.next_serial += 1;
         let place = self.free.pop().unwrap_or(self.places.len());
         let id = ClientId { place, serial: self.next_serial };
@@ -244,7 +243,7 @@ impl Clients {
     }
 
     /// Gives a client its socket.
-    pub fn attach(&mut self, id: ClientId, socket: TcpStream) {
+    pub fn attach(&mut self, id: ClientId, socket: Socket) {
         if let Some(client) = self.get_mut(id)
             && client.socket.replace(socket).is_none()
         {

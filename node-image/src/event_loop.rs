@@ -19,7 +19,7 @@ use std::ops::Range;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-pub use accept::{ListenError, listen, listen_at};
+pub use accept::{ListenError, listen, listen_at, listen_secured};
 use mio::net::TcpListener;
 use mio::{Events, Poll, Token};
 pub(crate) use socket::check_output_size;
@@ -66,7 +66,8 @@ pub struct EventLoop {
     poll: Poll,
     events: Events,
     mailbox: Receiver<ToCore>,
-    listeners: Vec<TcpListener>,
+    /// With whether their connections are secured by TLS.
+    listeners: Vec<(TcpListener, bool)>,
     scratch: Box<[u8]>,
     to_read: Vec<ClientId>,
     /// Listeners that had more connections than one turn takes.

@@ -4,7 +4,8 @@
 //! cluster protocol (`holdfast-cluster`) and the wire formats (`holdfast-wire`). In reading order:
 //!
 //! - [`start`]: from arguments to running threads; [`config`], [`shared`], [`messages`]
-//! - [`event_loop`]: one turn of the core; [`core`]: what a core is; [`clients`], [`output`]
+//! - [`event_loop`]: one turn of the core; [`core`]: what a core is; [`clients`], [`output`];
+//!   [`transport`] and [`tls`]: connections in the clear and secured
 //! - [`execute`]: from a request to a reply; [`commands`]: the table and each command;
 //!   [`keys`], [`blocked`], [`watch`], [`pause`]; [`pubsub`], [`notify`]
 //! - [`effect_log`]: what changed, for [`replication`], [`aof`] and [`migration`]
@@ -42,6 +43,8 @@ pub mod shared;
 pub mod shutdown;
 pub mod start;
 pub mod stats;
+pub mod tls;
+pub mod transport;
 pub mod watch;
 
 pub use start::main_with_args;

@@ -28,6 +28,8 @@ pub struct Shared {
     pub started_ms: u64,
     /// Level and role of log lines.
     pub log: Log,
+    /// Certificates in force.
+    pub tls: crate::tls::Tls,
     /// What the bus thread last showed.
     pub bus: crate::bus::BusView,
     boot: AtomicU8,
@@ -49,6 +51,7 @@ impl Shared {
             run_id,
             started_ms: now_ms,
             log,
+            tls: crate::tls::Tls::default(),
             bus: crate::bus::BusView::default(),
             boot: AtomicU8::new(0),
         }

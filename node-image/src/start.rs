@@ -20,10 +20,10 @@ use signal_hook::iterator::Signals;
 use crate::clock::unix_ms;
 use crate::config::{Config, Name, file};
 use crate::core::{Core, Parts};
-use crate::event_loop::{EventLoop, MAILBOX, listen};
+use crate::event_loop::{EventLoop, MAILBOX, listen, listen_secured};
 use crate::messages::{Outbox, ToCore, mailbox};
 use crate::shared::Shared;
-use crate::{REDIS_VERSION, VERSION, admin, aof, bus, disk, logging};
+use crate::{REDIS_VERSION, VERSION, admin, aof, bus, disk, logging, tls};
 
 /// A node that cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +38,8 @@ enum StartError {
     Bus(#[from] bus::StartError),
     #[error("{0}")]
     Load(#[from] aof::boot::BootError),
+    #[error("{0}")]
+    Tls(#[from] tls::TlsError),
     #[error("{0}")]
     Other(String),
 }
@@ -91,6 +93,9 @@ fn run(config: Config, log: logging::Log) -> Result<u8, StartError> {
     let listeners = listen(&config).inspect_err(|_| {
         tracing::warn!("Failed listening on port {} (TCP), aborting.", config.int(Name::Port));
     })?;
+    let secured = listen_secured(&config).inspect_err(|_| {
+        tracing::warn!("Failed listening on port {} (TLS), aborting.", config.int(Name::TlsPort));
+    })?;
     let config = prepare_directory(config)?;
     write_pid_file(&config);
     let poll = mio::Poll::new().map_err(system("make a poll"))?;
@@ -107,6 +112,9 @@ fn run(config: Config, log: logging::Log) -> Result<u8, StartError> {
     let (boot_id, run_id) = (BootId(random::<16>()?), hex(&random::<20>()?));
     let shared = Arc::new(Shared::new(Arc::clone(&config), boot_id, run_id, unix_ms(), log));
     let (to_disk, disk_mailbox) = mailbox(None);
+    tls::start(&shared).inspect_err(|_| {
+        tracing::warn!("Failed to configure TLS. Check logs for more info.");
+    })?;
     let bus_parts = bus::open(&config)?;
     let to_bus = bus_parts.outbox();
     disk::start(&config, disk_mailbox, to_core.clone(), Some(to_bus.clone()))
@@ -124,7 +132,8 @@ fn run(config: Config, log: logging::Log) -> Result<u8, StartError> {
     bus::start(bus_parts, &shared, to_core, to_disk)?;
     admin::start_for(&shared).map_err(system("start the admin port"))?;
     let mut event_loop = EventLoop::new(poll, core_mailbox);
-    event_loop.serve(&core, listeners).map_err(system("watch the client port"))?;
+    event_loop.serve(&core, listeners, false).map_err(system("watch the client port"))?;
+    event_loop.serve(&core, secured, true).map_err(system("watch the TLS port"))?;
     load(&mut core, &mut event_loop)?;
     tracing::info!("Ready to accept connections");
     Ok(event_loop.run(&mut core))

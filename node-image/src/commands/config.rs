@@ -125,6 +125,13 @@ fn set(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, CommandError> {
         let value = String::from_utf8_lossy(value).into_owned();
         set_one(&mut config, directive, &value).map_err(|why| failed(&name, &why))?;
     }
+    let secured = TABLE.iter().find(|row| seen.contains(&row.id) && crate::tls::concerns(row));
+    if let Some(row) = secured {
+        // All files of one CONFIG SET are read together, and none is used when they do not fit.
+        ctx.core.shared.tls.apply(&config).map_err(|why| {
+            failed(row.name, &format!("Unable to update TLS configuration. {why}"))
+        })?;
+    }
     ctx.core.set_config(config);
     if seen.contains(&Name::Loglevel) {
         ctx.core.shared.log.set_level(ctx.core.config.text(Name::Loglevel));

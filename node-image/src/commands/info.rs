@@ -106,6 +106,10 @@ fn server(core: &mut Core, out: &mut String) {
         executable.unwrap_or_default(),
         config_file.unwrap_or_default(),
     );
+    if crate::tls::is_wanted(&core.config) {
+        let (port, revision) = (core.config.int(Name::TlsPort), shared.tls.revision());
+        let _ = write!(out, "tls_port:{port}\r\ntls_revision:{revision}\r\n");
+    }
 }
 
 fn clients(core: &mut Core, out: &mut String) {

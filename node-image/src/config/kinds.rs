@@ -274,3 +274,41 @@ pub(super) fn cluster_id(words: &[&str], _: &str) -> Result<String, String> {
         Err("argument must be 40 hexadecimal digits".into())
     }
 }
+
+/// `tls-protocols`: versions that rustls speaks.
+pub(super) fn tls_protocols(words: &[&str], _: &str) -> Result<String, String> {
+    let versions: Vec<&str> = words.iter().flat_map(|word| word.split_whitespace()).collect();
+    for version in &versions {
+        if !["tlsv1.2", "tlsv1.3"].contains(&version.to_ascii_lowercase().as_str()) {
+            return Err(format!("'{version}' is not spoken here: choose TLSv1.2, TLSv1.3 or both"));
+        }
+    }
+    Ok(versions.join(" "))
+}
+
+fn unset(words: &[&str], why: &str) -> Result<String, String> {
+    if words.iter().all(|word| word.is_empty()) { Ok(String::new()) } else { Err(why.to_owned()) }
+}
+
+/// `tls-ciphers` and `tls-ciphersuites`: what they would forbid does not exist here, and a wish
+/// that cannot be kept is not accepted in silence.
+pub(super) fn unset_ciphers(words: &[&str], _: &str) -> Result<String, String> {
+    unset(
+        words,
+        "cannot be chosen: AES-GCM and ChaCha20-Poly1305 with forward secrecy are the only suites; \
+         remove the directive",
+    )
+}
+
+/// `tls-dh-params-file`: there is no finite-field Diffie-Hellman.
+pub(super) fn unset_dh_params(words: &[&str], _: &str) -> Result<String, String> {
+    unset(words, "has no counterpart: keys are agreed on elliptic curves; remove the directive")
+}
+
+/// `tls-key-file-pass`: encrypted private keys cannot be read.
+pub(super) fn unset_key_password(words: &[&str], _: &str) -> Result<String, String> {
+    unset(
+        words,
+        "is not supported: give a private key without a password, readable by its user only",
+    )
+}

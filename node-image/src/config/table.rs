@@ -127,6 +127,44 @@ directives! {
     ClusterAllowForeignNodes "cluster-allow-foreign-nodes" "" K::YesNo, "no", Live,
         "Join nodes that tell no cluster name.";
     LogFormat "log-format" "" K::Word(&["redis", "json"]), "redis", Start, "Form of log lines.";
+    // TLS.
+    TlsPort "tls-port" "" PORT, "0", Start, "Client port that speaks TLS; 0 for none.";
+    TlsCertFile "tls-cert-file" "" K::Text, "", Live, "PEM file of this node's certificate chain.";
+    TlsKeyFile "tls-key-file" "" K::Text, "", Live, "PEM file of its private key.";
+    TlsKeyFilePass "tls-key-file-pass" "" K::Checked(kinds::unset_key_password), "", Start,
+        "Must be empty: private keys are read without a password.";
+    TlsClientCertFile "tls-client-cert-file" "" K::Text, "", Live,
+        "Certificate shown to other nodes; empty for tls-cert-file.";
+    TlsClientKeyFile "tls-client-key-file" "" K::Text, "", Live,
+        "Its private key; empty for tls-key-file.";
+    TlsClientKeyFilePass "tls-client-key-file-pass" "" K::Checked(kinds::unset_key_password), "",
+        Start, "Must be empty: private keys are read without a password.";
+    TlsCaCertFile "tls-ca-cert-file" "" K::Text, "", Live,
+        "PEM file of the authorities that are trusted.";
+    TlsCaCertDir "tls-ca-cert-dir" "" K::Text, "", Live, "Directory of such files.";
+    TlsAuthClients "tls-auth-clients" "" K::Word(&["yes", "no", "optional"]), "yes", Live,
+        "Whether clients must show a certificate that an authority signed.";
+    TlsReplication "tls-replication" "" K::YesNo, "no", Start,
+        "Connect to the primary, and to targets of migrations, by TLS.";
+    TlsCluster "tls-cluster" "" K::YesNo, "no", Start, "Speak TLS on the cluster bus.";
+    TlsPeerNameCheck "tls-peer-name-check" "" K::YesNo, "yes", Live,
+        "Compare other nodes' certificates with the host name that they announce.";
+    TlsProtocols "tls-protocols" "" K::Checked(kinds::tls_protocols), "", Live,
+        "TLSv1.2 and TLSv1.3, or one of them; empty for both.";
+    TlsCiphers "tls-ciphers" "" K::Checked(kinds::unset_ciphers), "", Start,
+        "Must be empty: only suites without known weaknesses exist here.";
+    TlsCiphersuites "tls-ciphersuites" "" K::Checked(kinds::unset_ciphers), "", Start,
+        "Must be empty: only suites without known weaknesses exist here.";
+    TlsPreferServerCiphers "tls-prefer-server-ciphers" "" K::YesNo, "no", Start,
+        "Accepted: the server's order decides; all suites are good ones.";
+    TlsDhParamsFile "tls-dh-params-file" "" K::Checked(kinds::unset_dh_params), "", Start,
+        "Must be empty: keys are agreed on elliptic curves.";
+    TlsSessionCaching "tls-session-caching" "" K::YesNo, "yes", Start,
+        "Accepted: sessions are resumed from a small cache in memory.";
+    TlsSessionCacheSize "tls-session-cache-size" "" ANY, "20480", Start,
+        "Accepted: the cache holds 256 sessions.";
+    TlsSessionCacheTimeout "tls-session-cache-timeout" "" ANY, "300", Start,
+        "Accepted: the oldest session goes when the cache is full.";
     // The process.
     Daemonize "daemonize" "" K::YesNo, "no", Start, "Accepted: `no` only, a supervisor does this.";
     Supervised "supervised" "" K::Word(&["no", "auto", "upstart", "systemd"]), "no", Start,

@@ -4,16 +4,18 @@
 
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Token};
-use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, SockRef, TcpKeepalive, Type};
 
 use super::{CLIENT_TOKENS, EventLoop, LISTENERS};
 use crate::clients::ClientKind;
 use crate::config::{Config, Name};
 use crate::core::Core;
+use crate::transport::Socket;
 
 /// Connections that one turn accepts, so that a flood does not stop those who are here.
 const ACCEPTS_MAX: usize = 1000;
@@ -58,6 +60,11 @@ pub fn listen(config: &Config) -> Result<Vec<TcpListener>, ListenError> {
     listen_at(config, config.int(Name::Port) as u16)
 }
 
+/// Opens the sockets of `tls-port`.
+pub fn listen_secured(config: &Config) -> Result<Vec<TcpListener>, ListenError> {
+    listen_at(config, config.int(Name::TlsPort) as u16)
+}
+
 /// Opens sockets at the addresses of `bind`, for any port; none for port 0.
 pub fn listen_at(config: &Config, port: u16) -> Result<Vec<TcpListener>, ListenError> {
     let mut listeners = Vec::new();
@@ -87,7 +94,7 @@ fn is_missing(error: &io::Error) -> bool {
 
 fn listen_on(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
     let domain = if address.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
-    let socket = Socket::new(domain, Type::STREAM, None)?;
+    let socket = socket2::Socket::new(domain, Type::STREAM, None)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
@@ -99,12 +106,17 @@ fn listen_on(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
 }
 
 impl EventLoop {
-    /// Takes listeners; connections are accepted from the next turn on.
-    pub fn serve(&mut self, core: &Core, listeners: Vec<TcpListener>) -> io::Result<()> {
+    /// Takes listeners; connections are accepted from the next turn on. `secured`: by TLS.
+    pub fn serve(
+        &mut self,
+        core: &Core,
+        listeners: Vec<TcpListener>,
+        secured: bool,
+    ) -> io::Result<()> {
         for mut listener in listeners {
             let token = Token(LISTENERS.start + self.listeners.len());
             core.registry.register(&mut listener, token, Interest::READABLE)?;
-            self.listeners.push(listener);
+            self.listeners.push((listener, secured));
         }
         self.to_accept = true;
         Ok(())
@@ -112,7 +124,7 @@ impl EventLoop {
 
     /// Accepts nobody any more.
     pub fn stop_listening(&mut self, core: &Core) {
-        for mut listener in self.listeners.drain(..) {
+        for (mut listener, _) in self.listeners.drain(..) {
             if let Err(error) = core.registry.deregister(&mut listener) {
                 tracing::debug!("failed to stop listening: {error}");
             }
@@ -121,14 +133,14 @@ impl EventLoop {
 
     pub(super) fn accept_all(&mut self, core: &mut Core) {
         let mut accepted = Vec::new();
-        for listener in &self.listeners {
+        for (listener, secured) in &self.listeners {
             loop {
                 if accepted.len() >= ACCEPTS_MAX {
                     self.to_accept = true;
                     break;
                 }
                 match listener.accept() {
-                    Ok((socket, address)) => accepted.push((socket, address)),
+                    Ok((socket, address)) => accepted.push((socket, address, *secured)),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(error) => {
@@ -140,21 +152,43 @@ impl EventLoop {
                 }
             }
         }
-        for (socket, address) in accepted {
-            welcome(core, socket, address);
+        for (socket, address, secured) in accepted {
+            if let Some(socket) = secure(core, socket, secured) {
+                welcome(core, socket, address);
+            }
         }
     }
 }
 
 /// Sends a client away with one line.
-fn send_away(mut socket: TcpStream, line: &str) {
+fn send_away(mut socket: Socket, line: &str) {
+    if matches!(socket, Socket::Secured(_)) {
+        // A secured client has not even said hello; it sees the connection end.
+        return;
+    }
     // One short line into an empty socket buffer; if it does not fit, it is not worth waiting for.
     if let Err(error) = socket.write_all(line.as_bytes()) {
         tracing::debug!("failed to tell a client why it is sent away: {error}");
     }
 }
 
-fn welcome(core: &mut Core, mut socket: TcpStream, address: SocketAddr) {
+/// A connection as its port speaks; none when it cannot be secured.
+fn secure(core: &Core, socket: TcpStream, secured: bool) -> Option<Socket> {
+    set_options(&core.config, &socket);
+    if !secured {
+        return Some(Socket::Plain(socket));
+    }
+    let contexts = core.shared.tls.contexts()?;
+    match Socket::accepted(socket, Arc::clone(&contexts.server)) {
+        Ok(socket) => Some(socket),
+        Err(error) => {
+            tracing::warn!("failed to begin a TLS session: {error}");
+            None
+        }
+    }
+}
+
+fn welcome(core: &mut Core, mut socket: Socket, address: SocketAddr) {
     let stats = &core.shared.stats;
     stats.connections.add(1);
     if core.clients.len() >= core.config.size(Name::Maxclients) {
@@ -179,7 +213,6 @@ fn welcome(core: &mut Core, mut socket: TcpStream, address: SocketAddr) {
         );
         return;
     }
-    set_options(&core.config, &socket);
     let local = socket.local_addr().map_or_else(|_| String::new(), |local| local.to_string());
     let now_ms = core.now_ms;
     let id = core.clients.add(ClientKind::Normal, None, now_ms);

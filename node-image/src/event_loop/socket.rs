@@ -74,7 +74,12 @@ impl EventLoop {
                 return;
             }
         }
-        if client.close_after_reply && client.output.is_empty() {
+        if let Err(error) = socket.push() {
+            tracing::debug!("failed to write to client {}: {error}", client.address);
+            core.close(id);
+            return;
+        }
+        if client.close_after_reply && client.output.is_empty() && !socket.holds_back() {
             core.close(id);
             return;
         }
@@ -89,10 +94,11 @@ impl EventLoop {
         crate::replication::on_client_closed(core, id);
         let Some(mut client) = core.clients.remove(id) else { return };
         core.watched.remove(id, &client.watching);
-        if let Some(socket) = client.socket.as_mut()
-            && let Err(error) = core.registry.deregister(socket)
-        {
-            tracing::debug!("failed to stop watching a client's socket: {error}");
+        if let Some(socket) = client.socket.as_mut() {
+            socket.say_goodbye();
+            if let Err(error) = core.registry.deregister(socket) {
+                tracing::debug!("failed to stop watching a client's socket: {error}");
+            }
         }
     }
 }
@@ -119,7 +125,7 @@ fn read_all(client: &mut Client, scratch: &mut [u8], ends: bool) -> Drained {
                     continue;
                 }
                 client.input.extend_from_slice(scratch.get(..count).unwrap_or_default());
-                if count < scratch.len() && !ends {
+                if socket.is_drained_by(count, scratch.len()) && !ends {
                     return Drained::Yes;
                 }
             }

@@ -10,4 +10,5 @@ mod harness;
 mod input;
 mod notifications;
 mod pubsub;
+mod tls;
 mod transactions;
