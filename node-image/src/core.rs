@@ -202,6 +202,9 @@ impl Core {
         limits.hash_max_listpack_entries = self.config.size(Name::HashMaxListpackEntries);
         limits.hash_max_listpack_value = self.config.size(Name::HashMaxListpackValue);
         limits.list_max_listpack_size = self.config.int(Name::ListMaxListpackSize) as i32;
+        limits.set_max_intset_entries = self.config.size(Name::SetMaxIntsetEntries);
+        limits.set_max_listpack_entries = self.config.size(Name::SetMaxListpackEntries);
+        limits.set_max_listpack_value = self.config.size(Name::SetMaxListpackValue);
         self.store.set_limits(limits);
         self.store.set_tracking(if self.config.text(Name::MaxmemoryPolicy).ends_with("lfu") {
             Tracking::Frequency {

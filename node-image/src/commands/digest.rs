@@ -21,6 +21,13 @@ impl Digest {
         let mut digest = Digest::default();
         match value {
             Value::String(string) => digest.add_ordered(string.text().as_ref()),
+            Value::Set(set) => {
+                for member in set.iter() {
+                    let mut one = Digest::default();
+                    one.add_ordered(&member);
+                    digest.add_unordered(&one);
+                }
+            }
             Value::List(list) => list.iter().for_each(|element| digest.add_ordered(element)),
             Value::Hash(hash) => {
                 for (field, value) in hash.iter() {

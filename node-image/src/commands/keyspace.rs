@@ -8,6 +8,7 @@
 
 use holdfast_store::hash::Hash;
 use holdfast_store::list::List;
+use holdfast_store::set::Set;
 use holdfast_store::{Limits, StringValue, Value};
 use holdfast_wire::resp::ReplyBuf;
 
@@ -123,6 +124,15 @@ impl Keyspace<'_> {
         }
     }
 
+    /// The set of a key.
+    pub(super) fn set_of(&mut self, key: &[u8]) -> Result<Option<&Set>, CommandError> {
+        match self.value(key) {
+            None => Ok(None),
+            Some(Value::Set(set)) => Ok(Some(set)),
+            Some(_) => Err(CommandError::WRONG_TYPE),
+        }
+    }
+
     /// Whether a key exists; not a use of it.
     pub(super) fn contains(&mut self, key: &[u8]) -> bool {
         self.core.store.contains(self.db, key, self.now_ms)
@@ -166,26 +176,7 @@ impl Keyspace<'_> {
         missing: Missing,
         change: impl FnOnce(&mut List, &Limits) -> R,
     ) -> Result<Option<R>, CommandError> {
-        let limits = self.limits();
-        if self.contains(key) {
-            let mut value = self.core.store.get_mut(self.db, key, self.now_ms);
-            let Some(Value::List(list)) = value.as_deref_mut() else {
-                return Err(CommandError::WRONG_TYPE);
-            };
-            let result = change(list, &limits);
-            drop(value);
-            self.core.store.remove_if_empty(self.db, key);
-            return Ok(Some(result));
-        }
-        if missing == Missing::Skip {
-            return Ok(None);
-        }
-        let mut list = List::new();
-        let result = change(&mut list, &limits);
-        if !list.is_empty() {
-            self.set(key, list, None);
-        }
-        Ok(Some(result))
+        self.change(key, missing, |v| if let Value::List(l) = v { Some(l) } else { None }, change)
     }
 
     /// Changes a hash: what the closure gave, `None` when there was nothing to change.
@@ -195,13 +186,36 @@ impl Keyspace<'_> {
         missing: Missing,
         change: impl FnOnce(&mut Hash, &Limits) -> R,
     ) -> Result<Option<R>, CommandError> {
+        self.change(key, missing, |v| if let Value::Hash(h) = v { Some(h) } else { None }, change)
+    }
+
+    /// Changes a set: what the closure gave, `None` when there was nothing to change.
+    pub(super) fn change_set<R>(
+        &mut self,
+        key: &[u8],
+        missing: Missing,
+        change: impl FnOnce(&mut Set, &Limits) -> R,
+    ) -> Result<Option<R>, CommandError> {
+        self.change(key, missing, |v| if let Value::Set(s) = v { Some(s) } else { None }, change)
+    }
+
+    /// Changes a collection, which `pick` tells from other values. One that is left empty goes,
+    /// one that was made and stayed empty never comes.
+    fn change<T, R>(
+        &mut self,
+        key: &[u8],
+        missing: Missing,
+        pick: impl FnOnce(&mut Value) -> Option<&mut Box<T>>,
+        change: impl FnOnce(&mut T, &Limits) -> R,
+    ) -> Result<Option<R>, CommandError>
+    where
+        T: Default + Into<Value>,
+    {
         let limits = self.limits();
         if self.contains(key) {
             let mut value = self.core.store.get_mut(self.db, key, self.now_ms);
-            let Some(Value::Hash(hash)) = value.as_deref_mut() else {
-                return Err(CommandError::WRONG_TYPE);
-            };
-            let result = change(hash, &limits);
+            let picked = value.as_deref_mut().and_then(pick).ok_or(CommandError::WRONG_TYPE)?;
+            let result = change(picked, &limits);
             drop(value);
             self.core.store.remove_if_empty(self.db, key);
             return Ok(Some(result));
@@ -209,10 +223,11 @@ impl Keyspace<'_> {
         if missing == Missing::Skip {
             return Ok(None);
         }
-        let mut hash = Hash::new();
-        let result = change(&mut hash, &limits);
-        if !hash.is_empty() {
-            self.set(key, hash, None);
+        let mut made = T::default();
+        let result = change(&mut made, &limits);
+        let made: Value = made.into();
+        if !made.is_empty_collection() {
+            self.set(key, made, None);
         }
         Ok(Some(result))
     }

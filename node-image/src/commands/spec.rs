@@ -128,6 +128,12 @@ pub enum Group {
     List,
     /// Hashes.
     Hash,
+    /// Sets.
+    Set,
+    /// Sorted sets.
+    SortedSet,
+    /// Places on earth.
+    Geo,
     /// Transactions.
     Transactions,
     /// Connections.
@@ -150,6 +156,9 @@ impl Group {
             Group::String => "string",
             Group::List => "list",
             Group::Hash => "hash",
+            Group::Set => "set",
+            Group::SortedSet => "sorted-set",
+            Group::Geo => "geo",
             Group::Transactions => "transactions",
             Group::Connection => "connection",
             Group::PubSub => "pubsub",
@@ -166,6 +175,9 @@ impl Group {
             Group::String => Some("@string"),
             Group::List => Some("@list"),
             Group::Hash => Some("@hash"),
+            Group::Set => Some("@set"),
+            Group::SortedSet => Some("@sortedset"),
+            Group::Geo => Some("@geo"),
             Group::Transactions => Some("@transaction"),
             Group::Connection => Some("@connection"),
             Group::Scripting => Some("@scripting"),

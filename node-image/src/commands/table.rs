@@ -26,6 +26,7 @@ const FAMILIES: &[&[Command]] = &[
     super::replication::COMMANDS,
     super::scripting::COMMANDS,
     super::server::COMMANDS,
+    super::set::COMMANDS,
     super::string::COMMANDS,
     super::transaction::COMMANDS,
 ];

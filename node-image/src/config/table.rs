@@ -266,7 +266,11 @@ directives! {
     ListCompressDepth "list-compress-depth" "" ANY, "0", Live,
         "Accepted: the nodes of a list are not compressed.";
     SetMaxIntsetEntries "set-max-intset-entries" "" K::Number { min: 0, max: I64 }, "512", Live,
-        "Accepted: there is no such type yet.";
+        "Members of a set of numbers that is kept as a row.";
+    SetMaxListpackEntries "set-max-listpack-entries" "" K::Number { min: 0, max: I64 }, "128",
+        Live, "Members of a small set; 0 as in Redis 7.0.";
+    SetMaxListpackValue "set-max-listpack-value" "" K::Number { min: 0, max: I64 }, "64", Live,
+        "Bytes of a member of a small set.";
     ZsetMaxListpackEntries "zset-max-listpack-entries" "zset-max-ziplist-entries"
         K::Number { min: 0, max: I64 }, "128", Live, "Accepted: there is no such type yet.";
     ZsetMaxListpackValue "zset-max-listpack-value" "zset-max-ziplist-value" SIZE, "64", Live,

@@ -31,17 +31,27 @@ pub struct Limits {
     pub hash_max_listpack_value: usize,
     /// Positive: elements of a list's node. -1 to -5: bytes of a node, 4 KiB to 64 KiB.
     pub list_max_listpack_size: i32,
+    /// A set of numbers with more members than this becomes a table.
+    pub set_max_intset_entries: usize,
+    /// A set with more members than this becomes a table, unless all are numbers; 0 as in Redis
+    /// 7.0.
+    pub set_max_listpack_entries: usize,
+    /// A set with a longer member than this becomes a table.
+    pub set_max_listpack_value: usize,
     /// The seed of hash tables inside values.
     pub seed: HashSeed,
 }
 
 impl Limits {
-    /// The defaults of Redis 7.0.
+    /// The defaults of Redis 7.
     pub fn new(seed: HashSeed) -> Self {
         Self {
             hash_max_listpack_entries: 512,
             hash_max_listpack_value: 64,
             list_max_listpack_size: -2,
+            set_max_intset_entries: 512,
+            set_max_listpack_entries: 128,
+            set_max_listpack_value: 64,
             seed,
         }
     }

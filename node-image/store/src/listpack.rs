@@ -69,13 +69,8 @@ impl Default for Builder {
 impl Builder {
     /// Appends one element.
     pub fn push(&mut self, element: &[u8]) {
-        let start = self.bytes.len();
-        match canonical_integer(element) {
-            Some(number) => push_integer(&mut self.bytes, number),
-            None => push_bytes(&mut self.bytes, element),
-        }
-        let length = self.bytes.len() - start;
-        push_back_length(&mut self.bytes, length);
+        let element = canonical_integer(element).map_or(Element::Bytes(element), Element::Integer);
+        write_entry(&mut self.bytes, element);
         self.count += 1;
     }
 
@@ -92,13 +87,38 @@ impl Builder {
     /// The listpack.
     pub fn finish(mut self) -> Vec<u8> {
         self.bytes.push(END);
-        let total = (self.bytes.len() as u32).to_le_bytes();
-        let count = u16::try_from(self.count).unwrap_or(COUNT_UNKNOWN).to_le_bytes();
-        for (byte, value) in self.bytes.iter_mut().zip(total.into_iter().chain(count)) {
-            *byte = value;
-        }
+        write_header(&mut self.bytes, self.count);
         self.bytes
     }
+}
+
+/// The listpack without elements.
+pub(crate) const EMPTY: [u8; HEADER_BYTES + 1] = [HEADER_BYTES as u8 + 1, 0, 0, 0, 0, 0, END];
+
+/// Writes the header of a whole listpack over its first bytes.
+pub(crate) fn write_header(bytes: &mut [u8], count: usize) {
+    let total = (bytes.len() as u32).to_le_bytes();
+    let count = u16::try_from(count).unwrap_or(COUNT_UNKNOWN).to_le_bytes();
+    for (byte, value) in bytes.iter_mut().zip(total.into_iter().chain(count)) {
+        *byte = value;
+    }
+}
+
+/// Appends one entry with its length behind it.
+pub(crate) fn write_entry(out: &mut Vec<u8>, element: Element<'_>) {
+    let start = out.len();
+    match element {
+        Element::Integer(number) => push_integer(out, number),
+        Element::Bytes(bytes) => push_bytes(out, bytes),
+    }
+    let length = out.len() - start;
+    push_back_length(out, length);
+}
+
+/// The entry at the start of `bytes` and all the bytes it takes; `None` at the end mark.
+pub(crate) fn entry_at(bytes: &[u8]) -> Option<(Element<'_>, usize)> {
+    let (element, length) = decode(bytes)?;
+    Some((element, length + back_length_bytes(length)))
 }
 
 fn push_integer(out: &mut Vec<u8>, number: i64) {

@@ -36,13 +36,16 @@ pub(crate) mod kind {
     //! Value types that we read or write.
     pub(crate) const STRING: u8 = 0;
     pub(crate) const LIST: u8 = 1;
+    pub(crate) const SET: u8 = 2;
     pub(crate) const HASH: u8 = 4;
     pub(crate) const HASH_ZIPMAP: u8 = 9;
     pub(crate) const LIST_ZIPLIST: u8 = 10;
+    pub(crate) const SET_INTSET: u8 = 11;
     pub(crate) const HASH_ZIPLIST: u8 = 13;
     pub(crate) const LIST_QUICKLIST: u8 = 14;
     pub(crate) const HASH_LISTPACK: u8 = 16;
     pub(crate) const LIST_QUICKLIST_2: u8 = 18;
+    pub(crate) const SET_LISTPACK: u8 = 20;
 }
 
 pub(crate) mod opcode {
@@ -75,6 +78,8 @@ pub enum Content {
     List(Vec<Vec<u8>>),
     /// A hash as fields with values, in the order of the file; never empty, no field twice.
     Hash(Vec<(Vec<u8>, Vec<u8>)>),
+    /// The members of a set, in the order of the file; never empty, none twice.
+    Set(Vec<Vec<u8>>),
 }
 
 /// Why a snapshot or a payload cannot be read.
@@ -126,7 +131,6 @@ fn at_key(key: Option<&[u8]>) -> String {
 
 pub(crate) fn unknown_type(code: u8) -> Problem {
     let name = match code {
-        2 | 11 | 20 => "set",
         3 | 5 | 12 | 17 => "sorted set",
         15 | 19 | 21 => "stream",
         6 | 7 => "module value",

@@ -1,12 +1,12 @@
 //! A value: what a key holds.
 //!
-//! Cloning a value is cheap where it is large. Lists and hashes are made of nodes and segments
+//! Cloning a value is cheap where it is large. Large collections are made of nodes and segments
 //! behind reference counts; a clone shares them all, and a later write copies only the node that
 //! it touches. Snapshots and COPY build on this.
 //!
 //! Not known here: keys, expiry, databases.
 
-use crate::{hash::Hash, list::List, string::StringValue};
+use crate::{hash::Hash, list::List, set::Set, string::StringValue};
 
 /// What OBJECT ENCODING tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,10 +19,12 @@ pub enum Encoding {
     Raw,
     /// A list.
     Quicklist,
-    /// A small hash.
+    /// A small hash or set.
     Listpack,
-    /// A large hash.
+    /// A large hash or set.
     Hashtable,
+    /// A set of numbers.
+    Intset,
 }
 
 impl Encoding {
@@ -35,6 +37,7 @@ impl Encoding {
             Self::Quicklist => "quicklist",
             Self::Listpack => "listpack",
             Self::Hashtable => "hashtable",
+            Self::Intset => "intset",
         }
     }
 }
@@ -48,6 +51,8 @@ pub enum ValueType {
     List,
     /// Fields with values.
     Hash,
+    /// Members, each once.
+    Set,
 }
 
 impl ValueType {
@@ -57,6 +62,7 @@ impl ValueType {
             Self::String => "string",
             Self::List => "list",
             Self::Hash => "hash",
+            Self::Set => "set",
         }
     }
 }
@@ -70,6 +76,8 @@ pub enum Value {
     List(Box<List>),
     /// Fields with values.
     Hash(Box<Hash>),
+    /// Members, each once.
+    Set(Box<Set>),
 }
 
 impl Value {
@@ -79,6 +87,7 @@ impl Value {
             Self::String(_) => ValueType::String,
             Self::List(_) => ValueType::List,
             Self::Hash(_) => ValueType::Hash,
+            Self::Set(_) => ValueType::Set,
         }
     }
 
@@ -88,6 +97,7 @@ impl Value {
             Self::String(string) => string.encoding(),
             Self::List(_) => Encoding::Quicklist,
             Self::Hash(hash) => hash.encoding(),
+            Self::Set(set) => set.encoding(),
         }
     }
 
@@ -97,6 +107,7 @@ impl Value {
             Self::String(string) => string.heap_bytes(),
             Self::List(list) => list.heap_bytes(),
             Self::Hash(hash) => hash.heap_bytes(),
+            Self::Set(set) => set.heap_bytes(),
         }
     }
 
@@ -106,6 +117,7 @@ impl Value {
             Self::String(_) => 1,
             Self::List(list) => list.len(),
             Self::Hash(hash) => hash.len(),
+            Self::Set(set) => set.len(),
         }
     }
 
@@ -116,15 +128,17 @@ impl Value {
             Self::String(_) => 0,
             Self::List(list) => list.crumble(pieces),
             Self::Hash(hash) => hash.crumble(),
+            Self::Set(set) => set.crumble(),
         }
     }
 
-    /// Whether it is a list or a hash without elements, which must not stay in the keyspace.
+    /// Whether it is a collection without elements, which must not stay in the keyspace.
     pub fn is_empty_collection(&self) -> bool {
         match self {
             Self::String(_) => false,
             Self::List(list) => list.is_empty(),
             Self::Hash(hash) => hash.is_empty(),
+            Self::Set(set) => set.is_empty(),
         }
     }
 }
@@ -138,6 +152,12 @@ impl From<StringValue> for Value {
 impl From<List> for Value {
     fn from(list: List) -> Self {
         Self::List(Box::new(list))
+    }
+}
+
+impl From<Set> for Value {
+    fn from(set: Set) -> Self {
+        Self::Set(Box::new(set))
     }
 }
 

@@ -9,7 +9,9 @@ use super::cursor::{Cursor, Stop, damaged};
 use super::{Content, NODE_PACKED, NODE_PLAIN, Problem, RdbError, kind, legacy, opcode};
 use super::{VERSION_READ_MAX, VERSION_VALKEY, unknown_type};
 use crate::crc64::crc64;
+use crate::intset::IntSet;
 use crate::listpack;
+use crate::number::IntText;
 
 /// What a snapshot consists of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -296,7 +298,7 @@ pub(crate) fn begin(code: u8, cursor: &mut Cursor<'_>) -> Result<Begun, Stop> {
     let blob = |elements: Result<Vec<Vec<u8>>, Problem>| elements.map_err(Stop::Bad);
     let content = match code {
         kind::STRING => Content::String(cursor.string()?),
-        kind::LIST | kind::LIST_QUICKLIST | kind::LIST_QUICKLIST_2 | kind::HASH => {
+        kind::LIST | kind::LIST_QUICKLIST | kind::LIST_QUICKLIST_2 | kind::HASH | kind::SET => {
             let left = cursor.length()?;
             if left == 0 {
                 return damaged("an empty collection cannot be a value");
@@ -304,6 +306,8 @@ pub(crate) fn begin(code: u8, cursor: &mut Cursor<'_>) -> Result<Begun, Stop> {
             return Ok(Begun::Partial(Partial { form: code, left, elements: Vec::new() }));
         }
         kind::LIST_ZIPLIST => list(blob(legacy::ziplist(&cursor.string()?))?)?,
+        kind::SET_INTSET => set(blob(intset_elements(&cursor.string()?))?)?,
+        kind::SET_LISTPACK => set(blob(listpack_elements(&cursor.string()?))?)?,
         kind::HASH_ZIPMAP => hash(blob(legacy::zipmap(&cursor.string()?))?)?,
         kind::HASH_ZIPLIST => hash(blob(legacy::ziplist(&cursor.string()?))?)?,
         kind::HASH_LISTPACK => hash(blob(listpack_elements(&cursor.string()?))?)?,
@@ -346,13 +350,20 @@ impl Partial {
         if self.left == 0 && self.form == kind::HASH {
             no_field_twice(&self.elements)?;
         }
+        if self.left == 0 && self.form == kind::SET {
+            no_member_twice(&self.elements)?;
+        }
         Ok(self.left == 0)
     }
 
     /// The value, once [`Partial::step`] said that it is whole.
     pub(crate) fn take(&mut self) -> Content {
         let elements = std::mem::take(&mut self.elements);
-        if self.form == kind::HASH { pairs(elements) } else { Content::List(elements) }
+        match self.form {
+            kind::HASH => pairs(elements),
+            kind::SET => Content::Set(elements),
+            _ => Content::List(elements),
+        }
     }
 }
 
@@ -361,6 +372,20 @@ fn list(elements: Vec<Vec<u8>>) -> Result<Content, Stop> {
         return damaged("an empty collection cannot be a value");
     }
     Ok(Content::List(elements))
+}
+
+fn set(elements: Vec<Vec<u8>>) -> Result<Content, Stop> {
+    if elements.is_empty() {
+        return damaged("an empty collection cannot be a value");
+    }
+    no_member_twice(&elements)?;
+    Ok(Content::Set(elements))
+}
+
+fn no_member_twice(elements: &[Vec<u8>]) -> Result<(), Stop> {
+    let mut members: Vec<&Vec<u8>> = elements.iter().collect();
+    members.sort_unstable();
+    if members.is_sorted_by(|a, b| a < b) { Ok(()) } else { damaged("a set has a member twice") }
 }
 
 fn hash(elements: Vec<Vec<u8>>) -> Result<Content, Stop> {
@@ -384,6 +409,11 @@ fn pairs(elements: Vec<Vec<u8>>) -> Content {
         fields.push((field, value));
     }
     Content::Hash(fields)
+}
+
+fn intset_elements(bytes: &[u8]) -> Result<Vec<Vec<u8>>, Problem> {
+    let numbers = IntSet::read(bytes).map_err(|_| Problem::Damaged("an intset is damaged"))?;
+    Ok(numbers.iter().map(|number| IntText::new(number).to_vec()).collect())
 }
 
 fn listpack_elements(bytes: &[u8]) -> Result<Vec<Vec<u8>>, Problem> {

@@ -1,6 +1,7 @@
 //! Promises of the snapshot format. Byte strings marked so were made by Redis 7.0.15.
 
 use super::*;
+use crate::{HashSeed, Limits, Value};
 use proptest::prelude::*;
 
 fn strings(elements: &[&str]) -> Vec<Vec<u8>> {
@@ -12,11 +13,20 @@ fn fields(pairs: &[(&str, &str)]) -> Content {
     Content::Hash(pairs.iter().map(owned).collect())
 }
 
+fn limits() -> Limits {
+    Limits::new(HashSeed([7; 16]))
+}
+
+fn value_of(content: &Content) -> Value {
+    content.clone().into_value(&limits())
+}
+
 fn write(writer: &mut Writer, key: &[u8], expires_at_ms: Option<u64>, content: &Content) {
     match content {
         Content::String(value) => writer.string(key, expires_at_ms, value),
         Content::List(elements) => writer.list(key, expires_at_ms, elements),
         Content::Hash(pairs) => writer.hash(key, expires_at_ms, pairs),
+        Content::Set(_) => writer.value(key, expires_at_ms, &value_of(content)),
     }
 }
 
@@ -26,6 +36,7 @@ fn payload(content: &Content) -> Vec<u8> {
         Content::String(value) => writer.push_string_value(value),
         Content::List(elements) => writer.push_list_value(elements),
         Content::Hash(pairs) => writer.push_hash_value(pairs),
+        Content::Set(_) => return dump_payload(&value_of(content), &limits()),
     }
     seal_payload(writer.take())
 }
@@ -65,6 +76,11 @@ fn stock_payloads() -> Vec<(&'static [u8], Content)> {
             b"\x00\xc1\x39\x30\x0a\x00\x9d\x94\xea\x27\x93\xfc\x08\xb9",
             Content::String(b"12345".to_vec()),
         ),
+        (
+            b"\x0b\x14\x04\x00\x00\x00\x03\x00\x00\x00\x90\xee\xfe\xff\x01\x00\x00\x00\x03\x00\
+              \x00\x00\x0a\x00\x09\x0e\xec\x49\xa6\x50\x4d\x88",
+            Content::Set(strings(&["-70000", "1", "3"])),
+        ),
     ]
 }
 
@@ -85,9 +101,9 @@ fn a_compressed_payload_of_redis_is_read() {
 
 #[test]
 fn a_payload_of_what_we_cannot_hold_is_refused_by_its_name() {
-    let set = b"\x02\x01\x01\x61\x0a\x00\x62\x96\xe9\x7e\x44\xd2\x1a\x6d";
-    let problem = payload_content(set).unwrap_err().problem;
-    assert_eq!(problem, Problem::Type { name: "set", code: 2 });
+    let module = seal_payload(b"\x07\x01".to_vec());
+    let problem = payload_content(&module).unwrap_err().problem;
+    assert_eq!(problem, Problem::Type { name: "module value", code: 7 });
 }
 
 #[test]
@@ -280,6 +296,39 @@ fn a_hash_with_a_field_twice_is_damaged() {
     let bytes = snapshot_of("REDIS0010", b"\x04\x01h\x02\x01f\x01a\x01f\x01b");
     let problem = read_all(&bytes, 64).unwrap_err().problem;
     assert_eq!(problem, Problem::Damaged("a hash has a field twice"));
+}
+
+#[test]
+fn a_set_comes_in_four_forms() {
+    let bytes = b"\x02\x01\x04\x6f\x6e\x6c\x79\x0a\x00\x61\x90\xc4\xde\x03\x2a\x2d\x68";
+    assert_eq!(payload_content(bytes), Ok(Content::Set(strings(&["only"]))));
+    let packed = crate::packed::Packed::of(["b", "1", "a"]);
+    let mut body = vec![kind::SET_LISTPACK, packed.as_bytes().len() as u8];
+    body.extend_from_slice(packed.as_bytes());
+    let content = payload_content(&seal_payload(body)).unwrap();
+    assert_eq!(content, Content::Set(strings(&["b", "1", "a"])));
+    for members in [vec!["3", "1"], vec!["3", "x"], vec!["x"; 65]] {
+        let members: Vec<String> =
+            members.iter().enumerate().map(|(at, name)| format!("{name}{at}")).collect();
+        let members: Vec<&str> = members.iter().map(String::as_str).collect();
+        let set = value_of(&Content::Set(strings(&members)));
+        let back = restore_payload(&dump_payload(&set, &limits()), &limits()).unwrap();
+        assert_eq!((&back, back.encoding()), (&set, set.encoding()));
+    }
+}
+
+#[test]
+fn a_set_with_a_member_twice_or_an_intset_out_of_order_is_damaged() {
+    for body in [
+        &b"\x02\x02\x01a\x01a"[..],
+        b"\x02\x00",
+        b"\x0b\x0c\x02\0\0\0\x02\0\0\0\x05\0\x04\0",
+        b"\x0b\x0c\x02\0\0\0\x02\0\0\0\x05\0\x05\0",
+        b"\x0b\x08\x02\0\0\0\0\0\0\0",
+        b"\x14\x0b\x0b\0\0\0\x02\0\x81a\x02\x81a\x02\xff",
+    ] {
+        assert!(payload_content(&seal_payload(body.to_vec())).is_err(), "{body:?}");
+    }
 }
 
 fn any_content() -> impl Strategy<Value = Content> {

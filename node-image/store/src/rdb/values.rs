@@ -7,6 +7,7 @@ use super::{Content, RdbError, Writer, WriterOptions};
 use crate::hash::Hash;
 use crate::limits::Limits;
 use crate::list::{End, List};
+use crate::set::Set;
 use crate::string::StringValue;
 use crate::value::Value;
 
@@ -31,6 +32,7 @@ impl Writer {
                 let fields: Vec<_> = hash.iter().collect();
                 self.hash(key, expires_at_ms, &fields);
             }
+            Value::Set(set) => self.set(key, expires_at_ms, set),
         }
     }
 }
@@ -54,6 +56,13 @@ impl Content {
                 }
                 hash.into()
             }
+            Content::Set(members) => {
+                let mut set = Set::new();
+                for member in &members {
+                    set.insert(member, limits);
+                }
+                set.into()
+            }
         }
     }
 }
@@ -68,6 +77,7 @@ pub fn dump_payload(value: &Value, limits: &Limits) -> Vec<u8> {
             let fields: Vec<_> = hash.iter().collect();
             writer.push_hash_value(&fields);
         }
+        Value::Set(set) => writer.push_set_value(set),
     }
     seal_payload(writer.take())
 }

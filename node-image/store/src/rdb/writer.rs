@@ -9,6 +9,7 @@ use super::{NODE_PACKED, NODE_PLAIN, VERSION_WRITTEN, kind, opcode};
 use crate::crc64::crc64;
 use crate::listpack::{Builder, canonical_integer};
 use crate::lzf::Compressor;
+use crate::set::Set;
 
 /// A string shorter than this is never worth compressing.
 const COMPRESS_FROM_BYTES: usize = 21;
@@ -41,6 +42,11 @@ impl Default for WriterOptions {
             hash_listpack_value_max: 64,
         }
     }
+}
+
+/// A set of numbers is an intset; listpacks of sets are not in the version that we write.
+fn set_kind(set: &Set) -> u8 {
+    if set.as_intset().is_some() { kind::SET_INTSET } else { kind::SET }
 }
 
 /// A snapshot on its way out, see the module.
@@ -110,6 +116,12 @@ impl Writer {
         self.push_hash(code, fields);
     }
 
+    /// A set key.
+    pub fn set(&mut self, key: &[u8], expires_at_ms: Option<u64>, set: &Set) {
+        self.begin_entry(key, expires_at_ms, set_kind(set));
+        self.push_set(set);
+    }
+
     /// Ends the snapshot. Nothing may be written after it.
     pub fn finish(&mut self) {
         self.out.push(opcode::END);
@@ -158,6 +170,19 @@ impl Writer {
         let code = self.hash_kind(fields);
         self.out.push(code);
         self.push_hash(code, fields);
+    }
+
+    pub(crate) fn push_set_value(&mut self, set: &Set) {
+        self.out.push(set_kind(set));
+        self.push_set(set);
+    }
+
+    fn push_set(&mut self, set: &Set) {
+        if let Some(numbers) = set.as_intset() {
+            return self.push_string(numbers.as_bytes());
+        }
+        self.push_length(set.len() as u64);
+        set.iter().for_each(|member| self.push_string(&member));
     }
 
     fn push_list<E: AsRef<[u8]>>(&mut self, elements: impl IntoIterator<Item = E>) {
