@@ -9,6 +9,7 @@ use holdfast_store::{Limits, Value};
 use crate::commands::keyspace::{DONE, Ended};
 use crate::commands::parse::{count_from_one, integer_or, is_word};
 use crate::commands::{CommandError, Ctx};
+use crate::notify::EventClass;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operation {
@@ -91,6 +92,10 @@ fn store(ctx: &mut Ctx<'_>, args: &[&[u8]], operation: Operation) -> Ended {
     }
     if len > 0 || existed {
         ctx.changed(target);
+        if len > 0 {
+            ctx.notify(EventClass::Set, ctx.command.name, target);
+        }
+        ctx.notify_if_gone(target);
     }
     ctx.reply.integer(len as i64);
     DONE

@@ -7,6 +7,7 @@ use crate::commands::keyspace::{DONE, Ended, Missing};
 use crate::commands::parse::count;
 use crate::commands::sample::{distinct, wished};
 use crate::commands::{CommandError, Ctx};
+use crate::notify::EventClass;
 
 /// Members in one SREM that replicas get.
 const SREM_MEMBERS_MAX: usize = 1024;
@@ -33,6 +34,8 @@ pub(super) fn spop(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
     let taken = taken.unwrap_or_default();
     if !taken.is_empty() {
         ctx.touched(key);
+        ctx.notify(EventClass::Set, "spop", key);
+        ctx.notify_if_gone(key);
     }
     for members in taken.chunks(SREM_MEMBERS_MAX) {
         let mut effect = vec![&b"SREM"[..], key];
@@ -71,6 +74,8 @@ fn take_all(ctx: &mut Ctx<'_>, key: &[u8]) -> Ended {
     keys.remove(key);
     ctx.touched(key);
     ctx.effect(&[b"DEL", key]);
+    ctx.notify(EventClass::Set, "spop", key);
+    ctx.notify_if_gone(key);
     DONE
 }
 

@@ -1,10 +1,12 @@
 //! Adding, removing, moving and listing the members of one set.
 
+use holdfast_store::Limits;
 use holdfast_store::set::Set;
 
 use crate::commands::Ctx;
 use crate::commands::generic::scan::ScanOptions;
 use crate::commands::keyspace::{DONE, Ended, Missing};
+use crate::notify::EventClass;
 
 /// `SADD key member...`
 pub(super) fn sadd(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
@@ -14,6 +16,7 @@ pub(super) fn sadd(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
     let added = added.unwrap_or(0);
     if added > 0 {
         ctx.changed(args[1]);
+        ctx.notify(EventClass::Set, "sadd", args[1]);
     }
     ctx.reply.integer(added as i64);
     DONE
@@ -27,6 +30,8 @@ pub(super) fn srem(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
     let removed = removed.unwrap_or(0);
     if removed > 0 {
         ctx.changed(args[1]);
+        ctx.notify(EventClass::Set, "srem", args[1]);
+        ctx.notify_if_gone(args[1]);
     }
     ctx.reply.integer(removed as i64);
     DONE
@@ -45,9 +50,15 @@ pub(super) fn smove(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
     keys.set_of(target)?;
     if contained && source != target {
         keys.change_set(source, Missing::Skip, |set, _| set.remove(member))?;
-        keys.change_set(target, Missing::Create, |set, limits| set.insert(member, limits))?;
-        ctx.touched(source);
-        ctx.changed(target);
+        let add = |set: &mut Set, limits: &Limits| set.insert(member, limits);
+        let added = keys.change_set(target, Missing::Create, add)?.unwrap_or(false);
+        ctx.changed(source);
+        ctx.notify(EventClass::Set, "srem", source);
+        ctx.notify_if_gone(source);
+        if added {
+            ctx.touched(target);
+            ctx.notify(EventClass::Set, "sadd", target);
+        }
     }
     ctx.reply.integer(i64::from(contained));
     DONE
