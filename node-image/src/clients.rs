@@ -10,6 +10,7 @@ use holdfast_wire::resp::request::Parser;
 use crate::commands::{Block, Command, Flags};
 use crate::output::Output;
 use crate::pubsub::Subscriptions;
+use crate::tracking::Tracking;
 use crate::transport::Socket;
 
 /// Names a client, also after it has gone.
@@ -128,6 +129,8 @@ pub struct Client {
     pub watching: Vec<(usize, Vec<u8>)>,
     /// A watched key was touched: EXEC gives nothing.
     pub watch_failed: bool,
+    /// How it tracks what it reads.
+    pub tracking: Option<Box<Tracking>>,
     /// What it listens to.
     pub subscriptions: Subscriptions,
     /// The command that waits for keys.
@@ -189,6 +192,7 @@ impl Client {
             multi: None,
             watching: Vec::new(),
             watch_failed: false,
+            tracking: None,
             subscriptions: Subscriptions::default(),
             blocked: None,
             promised: 0,

@@ -60,6 +60,10 @@ pub struct Core {
     pub watched: Watched,
     /// Who listens to which channel.
     pub pubsub: crate::pubsub::PubSub,
+    /// Who is told of changed keys.
+    pub tracking: crate::tracking::TrackingTable,
+    /// Who sees every command.
+    pub monitors: Vec<ClientId>,
     /// Keyspace notifications that are asked for.
     pub events: crate::notify::Events,
     /// CLIENT PAUSE and the cluster's write pause.
@@ -95,6 +99,8 @@ pub struct Core {
     pub observed: Observed,
     /// The node is to end with this code; the event loop sees it at the end of its turn.
     pub exit_code: Option<u8>,
+    /// What is due by time waits (DEBUG PAUSE-CRON).
+    pub cron_paused: bool,
     /// The active expiry cycle runs (DEBUG SET-ACTIVE-EXPIRE).
     pub expires_by_itself: bool,
     /// CONFIG REWRITE writes defaults, too (DEBUG CONFIG-REWRITE-FORCE-ALL).
@@ -147,6 +153,8 @@ impl Core {
             blocked: BlockedClients::default(),
             watched: Watched::default(),
             pubsub: crate::pubsub::PubSub::default(),
+            tracking: crate::tracking::TrackingTable::default(),
+            monitors: Vec::new(),
             events: crate::notify::Events::default(),
             pauses: Pauses::default(),
             routing: Arc::new(SlotMap::empty(NodeId([0; 20]))),
@@ -164,6 +172,7 @@ impl Core {
             latency: Latency::default(),
             observed: Observed::default(),
             exit_code: None,
+            cron_paused: false,
             expires_by_itself: true,
             rewrites_whole_config: false,
             current_slot: None,
@@ -257,6 +266,7 @@ impl Core {
 
     /// See [`crate::commands::Ctx::touched`].
     pub fn touched(&mut self, db: usize, key: &[u8]) {
+        self.invalidate(key, self.executing);
         self.watched.touched(db, key, &mut self.clients);
         self.blocked.touched(db, key);
     }
@@ -297,7 +307,9 @@ impl Core {
         }
         for (db, key) in self.store.take_expired() {
             self.record_expired(db, &key);
-            self.touched(db, &key);
+            self.invalidate(&key, None);
+            self.watched.touched(db, &key, &mut self.clients);
+            self.blocked.touched(db, &key);
         }
     }
 

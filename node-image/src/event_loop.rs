@@ -227,6 +227,7 @@ impl EventLoop {
         replication::on_turn(core);
         watch.passed("replication");
         core.log.end_turn();
+        core.broadcast_changes();
         for id in std::mem::take(&mut core.to_flush) {
             self.flush_client(core, id);
         }

@@ -21,6 +21,7 @@ use crate::commands::{
 };
 use crate::config::Name;
 use crate::core::Core;
+use crate::monitor::Source;
 
 pub(crate) use unblock::forget;
 pub use unblock::{expire_blocked, serve_touched, unblock};
@@ -188,15 +189,19 @@ fn run_request(core: &mut Core, id: ClientId, args: &[&[u8]], reply: &mut ReplyB
         None => return Ran::Yes,
     };
     let asking = core.clients.get_mut(id).is_some_and(|c| std::mem::take(&mut c.asking));
+    core.bound_tracking_table();
     match checks::admit(core, id, args, asking) {
         checks::Admitted::Run { command, slot } => {
             if let Some(client) = core.clients.get_mut(id) {
                 client.last_command = Some(command);
             }
             core.current_slot = slot;
+            // What making room has brought about comes before the reply.
+            reply.raw(&std::mem::take(&mut core.pushed_to_executing));
             run_and_finish(core, id, command, args, reply);
         }
         checks::Admitted::Queue { command } => {
+            reply.raw(&std::mem::take(&mut core.pushed_to_executing));
             queue(core, id, command, args);
             reply.simple("QUEUED");
         }
@@ -214,7 +219,17 @@ fn run_request(core: &mut Core, id: ClientId, args: &[&[u8]], reply: &mut ReplyB
     if !is_answered(core, id, mode) {
         reply.truncate(mark);
     }
+    forget_caching(core, id);
     Ran::Yes
+}
+
+/// CLIENT CACHING speaks of the next command, or of the next transaction.
+fn forget_caching(core: &mut Core, id: ClientId) {
+    let Some(client) = core.clients.get_mut(id) else { return };
+    let asked = client.last_command.is_some_and(|c| c.container == "client");
+    if let (Some(tracking), None, false) = (&mut client.tracking, &client.multi, asked) {
+        tracking.caching = false;
+    }
 }
 
 /// Whether the request that has just run is answered (CLIENT REPLY). `before` is the mode in which
@@ -223,6 +238,11 @@ fn is_answered(core: &Core, id: ClientId, before: ReplyMode) -> bool {
     let Some(client) = core.clients.get(id) else { return true };
     let is_client_reply =
         client.last_command.is_some_and(|c| table::full_name(c) == ("client", "reply"));
+    // What changes a subscription answers by a message, and messages are always sent.
+    let messages = |c: &Command| c.flags.has(Flags::PUBSUB) && c.name.ends_with("subscribe");
+    if client.last_command.is_some_and(messages) {
+        return true;
+    }
     client.reply_mode == ReplyMode::On && (before == ReplyMode::On || is_client_reply)
 }
 
@@ -337,6 +357,10 @@ pub fn run(core: &mut Core, call: Call, args: &[&[u8]], reply: &mut ReplyBuf) ->
             Outcome::Done
         }
     };
+    if command.flags.has(Flags::READONLY) && origin == Origin::Client {
+        core.remember_read(id, command, args);
+    }
+    core.show_to_monitors(Source::Client(id), db, command, args);
     if core.latency.is_slow(micros) && !command.flags.has(Flags::SKIP_SLOWLOG) {
         let (address, name) = match core.clients.get(id) {
             Some(client) => (client.address.clone(), client.name.clone()),

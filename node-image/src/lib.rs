@@ -7,7 +7,8 @@
 //! - [`event_loop`]: one turn of the core; [`core`]: what a core is; [`clients`], [`output`];
 //!   [`transport`] and [`tls`]: connections in the clear and secured
 //! - [`execute`]: from a request to a reply; [`commands`]: the table and each command;
-//!   [`keys`], [`blocked`], [`watch`], [`pause`]; [`pubsub`], [`notify`]
+//!   [`keys`], [`blocked`], [`watch`], [`pause`]; [`pubsub`], [`notify`],
+//!   [`tracking`], [`monitor`]
 //! - [`effect_log`]: what changed, for [`replication`], [`aof`] and [`migration`]
 //! - the other threads: [`bus`], [`disk`], [`admin`]; the control port is served by the bus thread
 //! - the end: [`shutdown`]
@@ -32,6 +33,7 @@ pub mod logging;
 pub mod memory;
 pub mod messages;
 pub mod migration;
+pub mod monitor;
 pub mod notify;
 pub mod observed;
 pub mod output;
@@ -44,6 +46,7 @@ pub mod shutdown;
 pub mod start;
 pub mod stats;
 pub mod tls;
+pub mod tracking;
 pub mod transport;
 pub mod watch;
 

@@ -214,7 +214,9 @@ impl SlotMap {
                 };
             }
         }
-        let reads_here = access.readonly_client && !access.write && !self.primary_lame;
+        // Channels live at every node of the shard; the bus takes messages to all of them.
+        let reads_here = access.sharded_pubsub
+            || (access.readonly_client && !access.write && !self.primary_lame);
         if reads_here && self.my_primary == Some(owner.id) {
             return Route::Here;
         }
@@ -247,7 +249,8 @@ impl SlotMap {
         let Some(target) = self.migrating_to(slot).and_then(|id| self.node(id)) else {
             return Route::Here;
         };
-        if access.migrate {
+        // A channel has no key that could have gone already.
+        if access.migrate || access.sharded_pubsub {
             return Route::Here;
         }
         match presence() {
@@ -337,6 +340,18 @@ mod tests {
         assert_eq!(error(&map, 150, read, Presence::None), None);
         assert!(error(&map, 5, read, Presence::None).is_some());
         assert!(error(&map, 150, Access { write: true, ..read }, Presence::None).is_some());
+    }
+
+    #[test]
+    fn channels_of_a_shard_are_served_by_all_its_nodes_until_the_slot_has_moved() {
+        let mut map = map();
+        let channel = Access { write: false, sharded_pubsub: true, ..ONE_KEY };
+        map.migrating.insert(Slot(5), NodeId([2; 20]));
+        assert_eq!(error(&map, 5, channel, Presence::None), None);
+        map.my_id = NodeId([3; 20]);
+        map.my_primary = Some(NodeId([2; 20]));
+        assert_eq!(error(&map, 150, channel, Presence::None), None);
+        assert!(error(&map, 5, channel, Presence::None).unwrap().starts_with("MOVED"));
     }
 
     #[test]

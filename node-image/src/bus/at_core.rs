@@ -129,5 +129,6 @@ fn on_pause(core: &mut Core, pause: Pause) {
 
 fn flush_all(core: &mut Core) {
     core.store.flush_all();
+    core.invalidate_all();
     core.touched_all(None);
 }

@@ -21,7 +21,11 @@ use holdfast_wire::bus;
 use super::stream::{Gone, Left, Stream};
 
 /// Bytes that a peer may leave unread before its link is cut.
-const UNREAD_MAX: usize = 16 * 1024 * 1024;
+const UNREAD_MAX: usize = 48 * 1024 * 1024;
+
+/// Bytes that may wait when a published message joins them. Messages are delivered at most once:
+/// one that finds no room is lost, and the link, on which lives depend, keeps some to itself.
+const UNREAD_WITH_MESSAGES_MAX: usize = 33 * 1024 * 1024;
 
 /// A frame longer than this is not a frame: gossip about thousands of nodes fits, and so does the
 /// longest message that a client may publish at the default limits.
@@ -191,6 +195,11 @@ impl Links {
 
     fn queue(&mut self, id: LinkId, frame: &[u8], events: &mut VecDeque<Event>) {
         let Some(link) = self.links.get_mut(&id) else { return };
+        let waiting = link.stream.outbox_used();
+        if bus::is_published(frame) && waiting + frame.len() > UNREAD_WITH_MESSAGES_MAX {
+            tracing::debug!("A message to {} was lost: it reads slowly.", link.stream.peer_ip);
+            return;
+        }
         let queued = link.stream.queue(frame);
         let sent = match queued {
             Ok(()) if link.connecting => Ok(()),

@@ -3,6 +3,7 @@
 //! Not known here: sockets.
 
 mod listing;
+mod tracking;
 
 use holdfast_store::number::parse_i64;
 
@@ -37,11 +38,27 @@ pub const COMMANDS: &[Command] = &[Command {
 
 const SUBCOMMANDS: &[Command] = &[
     Command {
+        name: "caching",
+        arity: 3,
+        since: "6.0.0",
+        summary: "Says whether the keys of the next command are tracked.",
+        handler: tracking::caching,
+        ..SUB
+    },
+    Command {
         name: "getname",
         arity: 2,
         since: "2.6.9",
         summary: "Returns the name of the connection.",
         handler: getname,
+        ..SUB
+    },
+    Command {
+        name: "getredir",
+        arity: 2,
+        since: "6.0.0",
+        summary: "Tells which connection hears of this one's tracked keys.",
+        handler: tracking::getredir,
         ..SUB
     },
     Command {
@@ -140,6 +157,23 @@ const SUBCOMMANDS: &[Command] = &[
         ..SUB
     },
     Command {
+        name: "tracking",
+        arity: -3,
+        since: "6.0.0",
+        summary: "Turns messages about changes of keys on or off.",
+        complexity: "O(1), and some more for broadcast prefixes.",
+        handler: tracking::tracking,
+        ..SUB
+    },
+    Command {
+        name: "trackinginfo",
+        arity: 2,
+        since: "6.2.0",
+        summary: "Tells how the connection tracks keys.",
+        handler: tracking::trackinginfo,
+        ..SUB
+    },
+    Command {
         name: "unblock",
         arity: -3,
         flags: ADMIN,
@@ -163,6 +197,10 @@ const SUBCOMMANDS: &[Command] = &[
 
 const HELP: &[&str] = &[
     "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "CACHING (YES|NO)",
+    "    Track the keys of the next command, or do not.",
+    "GETREDIR",
+    "    Return the ID of the client that is told instead of this one.",
     "GETNAME",
     "    Return the name of the current connection.",
     "ID",
@@ -193,6 +231,11 @@ const HELP: &[&str] = &[
     "    Set LIB-NAME or LIB-VER of the current connection.",
     "SETNAME <name>",
     "    Assign the name <name> to the current connection.",
+    "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]",
+    "         [OPTIN] [OPTOUT] [NOLOOP]",
+    "    Be told when keys change that this connection has read.",
+    "TRACKINGINFO",
+    "    Return how this connection tracks keys.",
     "UNBLOCK <clientid> [TIMEOUT|ERROR]",
     "    Unblock the specified blocked client.",
     "UNPAUSE",

@@ -314,6 +314,8 @@ fn reset(ctx: &mut Ctx<'_>, _: &[&[u8]]) -> Result<Outcome, CommandError> {
     let id = ctx.client;
     transaction::discard(ctx.core, id);
     ctx.core.unsubscribe_all(id);
+    ctx.core.stop_tracking(id);
+    ctx.core.stop_monitoring(id);
     let open = ctx.core.config.text(Name::Requirepass).is_empty();
     let Some(client) = ctx.core.clients.get_mut(id) else { return Ok(Outcome::Done) };
     if client.kind != ClientKind::Normal {

@@ -46,6 +46,13 @@ pub const COMMANDS: &[Command] = &[Command {
             ..SUB
         },
         Command {
+            name: "pause-cron",
+            arity: 3,
+            summary: "Stops what is due by time, or lets it go on.",
+            handler: pause_cron,
+            ..SUB
+        },
+        Command {
             name: "set-active-expire",
             arity: 3,
             summary: "Turns the active expiry cycle on or off.",
@@ -190,7 +197,16 @@ fn reload(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, CommandError> {
     }
     ctx.core.touched_all(None);
     ctx.core.store.flush_all();
+    ctx.core.invalidate_all();
     crate::aof::boot::reload_snapshot(ctx.core).map_err(|error| failed(error.to_string()))?;
+    ctx.reply.ok();
+    Ok(Outcome::Done)
+}
+
+fn pause_cron(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, CommandError> {
+    allowed(ctx)?;
+    let on = args.get(2).and_then(|arg| parse_i64(arg)).ok_or(CommandError::NOT_AN_INTEGER)?;
+    ctx.core.cron_paused = on != 0;
     ctx.reply.ok();
     Ok(Outcome::Done)
 }
@@ -332,6 +348,8 @@ fn help(ctx: &mut Ctx<'_>, _: &[&[u8]]) -> Result<Outcome, CommandError> {
         "    Reply with a test value of the specified type.",
         "RELOAD [NOSAVE]",
         "    Save the snapshot on disk and reload it back to memory.",
+        "PAUSE-CRON <0|1>",
+        "    Stop what is due by time, or let it go on.",
         "SET-ACTIVE-EXPIRE <0|1>",
         "    Turn the active expiry cycle off or on.",
         "SLEEP <seconds>",

@@ -119,10 +119,11 @@ fn clients(core: &mut Core, out: &mut String) {
         out,
         "connected_clients:{}\r\ncluster_connections:0\r\nmaxclients:{}\r\n\
          client_recent_max_input_buffer:{input}\r\nclient_recent_max_output_buffer:{output}\r\n\
-         blocked_clients:{}\r\ntracking_clients:0\r\nclients_in_timeout_table:{}\r\n",
+         blocked_clients:{}\r\ntracking_clients:{}\r\nclients_in_timeout_table:{}\r\n",
         core.clients.len(),
         core.config.int(Name::Maxclients),
         core.blocked.len() + core.paused.len(),
+        core.tracking.client_count(),
         core.blocked.deadlines(),
     );
 }
@@ -192,6 +193,9 @@ fn stats(core: &mut Core, out: &mut String) {
         ("pubsub_channels", core.pubsub.channels().count() as u64),
         ("pubsub_patterns", core.pubsub.pattern_count() as u64),
         ("pubsubshard_channels", core.pubsub.shard_channels().count() as u64),
+        ("tracking_total_keys", core.tracking.key_count() as u64),
+        ("tracking_total_items", core.tracking.reader_count() as u64),
+        ("tracking_total_prefixes", core.tracking.prefix_count() as u64),
         ("latest_fork_usec", 0),
         ("total_forks", 0),
         ("total_error_replies", stats.error_replies.get()),

@@ -15,10 +15,10 @@ use crate::pubsub::{Kind, write_change};
 
 const COMMON: Flags = Flags::PUBSUB.and(Flags::LOADING).and(Flags::STALE);
 const SUBSCRIBING: Flags = COMMON.and(Flags::NOSCRIPT);
-const PUBLISHING: Flags = COMMON.and(Flags::FAST);
+const PUBLISHING: Flags = COMMON.and(Flags::FAST).and(Flags::MAY_REPLICATE);
 
-/// The longest message that goes over the cluster bus: frames have a length of 64 MiB at most.
-const BUS_MESSAGE_BYTES_MAX: usize = 60 * 1024 * 1024;
+/// The longest message that goes over the cluster bus: more than this may not wait for a peer.
+const BUS_MESSAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 const BLANK: Command = Command { group: Group::PubSub, flags: SUBSCRIBING, ..Command::BLANK };
 

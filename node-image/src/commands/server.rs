@@ -48,6 +48,15 @@ pub const COMMANDS: &[Command] = &[
         ..SERVER
     },
     Command {
+        name: "monitor",
+        arity: 1,
+        flags: ADMIN.and(Flags::NOSCRIPT),
+        since: "1.0.0",
+        summary: "Shows every command that the server runs.",
+        handler: monitor,
+        ..SERVER
+    },
+    Command {
         name: "time",
         arity: 1,
         flags: Flags::LOADING.and(Flags::STALE).and(Flags::FAST),
@@ -201,6 +210,7 @@ fn flushall(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, CommandError> 
     check_flush_options(args)?;
     ctx.core.touched_all(None);
     ctx.core.store.flush_all();
+    ctx.core.invalidate_all();
     // Replicas flush even when there was nothing here: they may have kept something.
     ctx.effect_verbatim();
     ctx.reply.ok();
@@ -212,7 +222,19 @@ fn flushdb(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, CommandError> {
     let db = ctx.db;
     ctx.core.touched_all(Some(db));
     ctx.core.store.flush_db(db);
+    ctx.core.invalidate_all();
     ctx.effect_verbatim();
+    ctx.reply.ok();
+    Ok(Outcome::Done)
+}
+
+fn monitor(ctx: &mut Ctx<'_>, _: &[&[u8]]) -> Result<Outcome, CommandError> {
+    if ctx.in_exec {
+        return Err(CommandError::new("ERR MONITOR isn't allowed for DENY BLOCKING client"));
+    }
+    if !ctx.core.monitors.contains(&ctx.client) {
+        ctx.core.monitors.push(ctx.client);
+    }
     ctx.reply.ok();
     Ok(Outcome::Done)
 }

@@ -51,6 +51,10 @@ impl Flags {
     /// As an IMPORTING target serves it without ASKING (RESTORE-ASKING).
     pub const ASKING: Flags = Flags(1 << 17);
 
+    /// May have something to tell replicas without being a write (PUBLISH, PFCOUNT, EVAL): waits
+    /// like one when writes are paused. Not shown by COMMAND INFO.
+    pub const MAY_REPLICATE: Flags = Flags(1 << 18);
+
     /// Both sets of facts.
     pub const fn and(self, other: Flags) -> Flags {
         Flags(self.0 | other.0)

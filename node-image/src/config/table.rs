@@ -421,7 +421,7 @@ directives! {
     NotifyKeyspaceEvents "notify-keyspace-events" "" K::Checked(kinds::notify_classes), "", Live,
         "Events about keys that are published, as letters of classes.";
     TrackingTableMaxKeys "tracking-table-max-keys" "" K::Number { min: 0, max: I64 }, "1000000",
-        Live, "Accepted: there is no CLIENT TRACKING yet.";
+        Live, "Keys that are remembered for CLIENT TRACKING; 0 for no bound.";
     WatchdogPeriod "watchdog-period" "" ANY, "0", Live,
         "Accepted: /livez watches the core.";
     // Scripts.

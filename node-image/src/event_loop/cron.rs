@@ -24,6 +24,9 @@ impl EventLoop {
         let hz = core.config.int(Name::Hz).clamp(1, 500);
         self.next_tick_ms = core.now_ms + 1000 / hz;
         self.ticks += 1;
+        if core.cron_paused {
+            return;
+        }
         core.choose_expiry_rule();
         expire_keys(core, hz);
         give_back_memory(core);
@@ -31,6 +34,7 @@ impl EventLoop {
             cut_silent_clients(core);
             self.to_accept = true;
         }
+        core.bound_tracking_table();
         publish(core);
         aof::cron(core);
         replication::cron(core);

@@ -90,6 +90,8 @@ impl EventLoop {
     pub(super) fn drop_client(&mut self, core: &mut Core, id: ClientId) {
         execute::forget(core, id);
         core.unsubscribe_all(id);
+        core.stop_tracking(id);
+        core.stop_monitoring(id);
         core.forget_answers(id);
         crate::replication::on_client_closed(core, id);
         let Some(mut client) = core.clients.remove(id) else { return };

@@ -141,7 +141,7 @@ pub(super) fn admit(core: &mut Core, id: ClientId, args: &[&[u8]], asking: bool)
     }
     let paused = match core.pauses.stops(core.now_ms) {
         None => false,
-        Some(Stops::Writes) => writes,
+        Some(Stops::Writes) => writes || some_have & Flags::MAY_REPLICATE.0 != 0,
         Some(Stops::All) => true,
     };
     // Replicas must go on acknowledging, or the pause would never see them in step.

@@ -394,6 +394,7 @@ fn exchange(core: &mut Core) {
     core.end_unit();
     core.store.adopt(store);
     core.touched_all(None);
+    core.invalidate_all();
     core.log.restart_at(offset);
     core.replication.history.replaced(id);
     crate::commands::transaction::discard(core, core.primary_client);

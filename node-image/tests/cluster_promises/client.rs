@@ -34,6 +34,11 @@ impl Connection {
         read_value(&mut self.reader)
     }
 
+    /// What comes next, as text.
+    pub(crate) fn next(&mut self) -> String {
+        read_value(&mut self.reader).map_or_else(|error| format!("!{error}"), |v| text(&v))
+    }
+
     /// The reply as text: a bulk string, a status, a number or an error with its dash.
     pub(crate) fn text(&mut self, words: &str) -> String {
         let args: Vec<&str> = words.split_whitespace().collect();

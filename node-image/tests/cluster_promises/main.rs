@@ -8,5 +8,6 @@ mod formation;
 mod garbage;
 mod migration;
 mod nodes;
+mod pubsub;
 mod shutdown;
 mod stock;

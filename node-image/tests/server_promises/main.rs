@@ -11,4 +11,5 @@ mod input;
 mod notifications;
 mod pubsub;
 mod tls;
+mod tracking;
 mod transactions;

@@ -30,7 +30,7 @@ pub mod decode;
 pub mod encode;
 pub mod extension;
 
-pub use decode::{DecodeError, FrameError, decode, frame_len};
+pub use decode::{DecodeError, FrameError, decode, frame_len, is_published};
 pub use encode::encode;
 
 /// Bytes of a header.

@@ -154,6 +154,9 @@ fn describe(text: &mut String, client: &Client, now_ms: i64) {
         (!client.subscriptions.is_empty(), 'P'),
         (client.multi.is_some(), 'x'),
         (client.blocked.is_some(), 'b'),
+        (client.tracking.is_some(), 't'),
+        (client.tracking.as_deref().is_some_and(|tracking| tracking.broken), 'R'),
+        (client.tracking.as_deref().is_some_and(|tracking| tracking.broadcast), 'B'),
         (client.watch_failed, 'd'),
         (client.close_after_reply, 'c'),
         (client.close_now, 'A'),
@@ -179,7 +182,7 @@ fn describe(text: &mut String, client: &Client, now_ms: i64) {
         text,
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub={} psub={} \
          ssub={} multi={multi} qbuf={waiting} qbuf-free={} argv-mem=0 multi-mem=0 rbs=0 rbp=0 \
-         obl=0 oll={} omem={} tot-mem={} events={events} cmd={command} user=default redir=-1 \
+         obl=0 oll={} omem={} tot-mem={} events={events} cmd={command} user=default redir={} \
          resp={resp} lib-name={} lib-ver={}",
         client.id.serial,
         client.address,
@@ -196,6 +199,7 @@ fn describe(text: &mut String, client: &Client, now_ms: i64) {
         client.output.segments(),
         client.output.len(),
         client.input.capacity() + client.output.len() + std::mem::size_of::<Client>(),
+        super::tracking::redirection(client.tracking.as_deref()),
         lossy(&client.lib_name),
         lossy(&client.lib_version),
     );

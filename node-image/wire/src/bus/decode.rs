@@ -56,6 +56,11 @@ pub fn frame_len(bytes: &[u8]) -> Result<Option<usize>, FrameError> {
     }
 }
 
+/// True for a frame that carries a published message: one that may be lost.
+pub fn is_published(frame: &[u8]) -> bool {
+    matches!(frame.get(12..14), Some([0, 4 | 10]))
+}
+
 /// Reads one whole frame.
 pub fn decode(frame: &[u8]) -> Result<Packet, DecodeError> {
     let mut reader = Reader(frame);
