@@ -17,6 +17,7 @@
 //! Checked before a handler runs: arity, authentication, transaction state, keys in one slot,
 //! slot served here, write on a replica, memory, disk errors. Not known here: sockets.
 
+pub mod bitmap;
 mod blocking_list;
 pub mod client;
 pub mod cluster;
@@ -30,6 +31,7 @@ pub mod expire;
 pub mod generic;
 pub mod hash;
 pub mod holdfast;
+pub mod hyperloglog;
 pub mod info;
 mod keyspace;
 pub mod list;

@@ -192,12 +192,12 @@ fn write_command(reply: &mut ReplyBuf, command: &Command) {
     for category in categories {
         reply.simple(category);
     }
-    reply.array(0);
-    reply.array(command.keys.len());
+    reply.set(0);
+    reply.set(command.keys.len());
     for spec in command.keys {
         write_key_spec(reply, spec);
     }
-    reply.array(command.subcommands.len());
+    reply.set(command.subcommands.len());
     for sub in command.subcommands {
         write_command(reply, sub);
     }

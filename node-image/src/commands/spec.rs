@@ -150,6 +150,10 @@ pub enum Group {
     Server,
     /// The cluster.
     Cluster,
+    /// Bits of strings.
+    Bitmap,
+    /// Estimated numbers of elements.
+    HyperLogLog,
 }
 
 impl Group {
@@ -169,6 +173,8 @@ impl Group {
             Group::Scripting => "scripting",
             Group::Server => "server",
             Group::Cluster => "cluster",
+            Group::Bitmap => "bitmap",
+            Group::HyperLogLog => "hyperloglog",
         }
     }
 
@@ -186,6 +192,8 @@ impl Group {
             Group::Connection => Some("@connection"),
             Group::Scripting => Some("@scripting"),
             Group::PubSub | Group::Server | Group::Cluster => None,
+            Group::Bitmap => Some("@bitmap"),
+            Group::HyperLogLog => Some("@hyperloglog"),
         }
     }
 }
@@ -215,6 +223,13 @@ pub enum KeyUse {
     Remove,
     /// No key, though its slot counts (`not_key`): a channel of a shard.
     NotKey,
+    /// Gives out, and may change how the value is kept (`RW`, `access`).
+    Refresh,
+    /// Reads and adds to what is there (`RW`, `access`, `insert`).
+    Merge,
+    /// As the arguments say: reads, or reads and changes (`RW`, `access`, `update`,
+    /// `variable_flags`).
+    AsAsked,
 }
 
 impl KeyUse {
@@ -232,6 +247,9 @@ impl KeyUse {
             KeyUse::TakePerhaps => &["RW", "access", "delete", "incomplete"],
             KeyUse::Remove => &["RM", "delete"],
             KeyUse::NotKey => &["not_key"],
+            KeyUse::Refresh => &["RW", "access"],
+            KeyUse::Merge => &["RW", "access", "insert"],
+            KeyUse::AsAsked => &["RW", "access", "update", "variable_flags"],
         }
     }
 }

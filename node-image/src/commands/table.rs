@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 use super::{Command, CommandError, Ctx, Outcome};
 
 const FAMILIES: &[&[Command]] = &[
+    super::bitmap::COMMANDS,
     super::client::COMMANDS,
     super::cluster::COMMANDS,
     super::command::COMMANDS,
@@ -18,6 +19,7 @@ const FAMILIES: &[&[Command]] = &[
     super::generic::COMMANDS,
     super::hash::COMMANDS,
     super::holdfast::COMMANDS,
+    super::hyperloglog::COMMANDS,
     super::info::COMMANDS,
     super::list::COMMANDS,
     super::migrate::COMMANDS,

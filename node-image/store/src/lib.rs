@@ -2,12 +2,14 @@
 
 pub mod access;
 pub mod aof;
+pub mod bits;
 pub mod crc64;
 pub mod cut;
 mod entry;
 pub mod float;
 pub mod glob;
 pub mod hash;
+pub mod hyperloglog;
 pub mod intset;
 pub mod limits;
 pub mod list;
