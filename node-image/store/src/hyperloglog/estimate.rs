@@ -9,7 +9,7 @@
 use super::{REGISTERS, RUN_BITS};
 
 /// 1 / (2 ln 2), the limit that the correction factor tends to.
-const ALPHA: f64 = 0.721_347_520_444_481_703_680;
+const ALPHA: f64 = 0.721_347_520_444_481_7;
 
 /// How many registers have each value. Six bits can say more than a hash can offer, so there is a
 /// place for each of them; those beyond the largest offer count for nothing.
