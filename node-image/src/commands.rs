@@ -28,6 +28,7 @@ pub mod connection;
 pub mod debug;
 pub mod digest;
 pub mod expire;
+pub mod function;
 pub mod generic;
 pub mod hash;
 pub mod holdfast;

@@ -78,6 +78,8 @@ pub struct Core {
     pub migrations: crate::migration::Migrations,
     /// The way to the end (owner: shutdown).
     pub shutdown: crate::shutdown::Shutdown,
+    /// Lua and what it has loaded (owner: scripts).
+    pub scripts: crate::scripts::Scripts,
     /// To the bus thread; nobody listens unless in cluster mode or with a control port.
     pub to_bus: Outbox<ToBus>,
     /// To the disk thread.
@@ -162,6 +164,7 @@ impl Core {
             persistence: crate::aof::Persistence::new(&config),
             migrations: crate::migration::Migrations::default(),
             shutdown: crate::shutdown::Shutdown::default(),
+            scripts: crate::scripts::Scripts::default(),
             to_bus: parts.to_bus,
             to_disk: parts.to_disk,
             to_core: parts.to_core,

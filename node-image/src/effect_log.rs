@@ -93,6 +93,17 @@ impl Unit {
         self.effects.push(Effect { db, slot, changes, bytes: start..self.bytes.len() });
     }
 
+    /// How much is in it, for [`Unit::truncate`].
+    pub fn mark(&self) -> (usize, usize) {
+        (self.effects.len(), self.bytes.len())
+    }
+
+    /// Forgets the effects that were added since the mark.
+    pub fn truncate(&mut self, (effects, bytes): (usize, usize)) {
+        self.effects.truncate(effects);
+        self.bytes.truncate(bytes);
+    }
+
     /// True when nothing has changed.
     pub fn is_empty(&self) -> bool {
         self.effects.is_empty()

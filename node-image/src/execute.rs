@@ -7,6 +7,7 @@
 //! and what commands do.
 
 mod checks;
+pub mod from_script;
 mod unblock;
 
 use std::time::Instant;
@@ -360,8 +361,10 @@ pub fn run(core: &mut Core, call: Call, args: &[&[u8]], reply: &mut ReplyBuf) ->
     if command.flags.has(Flags::READONLY) && origin == Origin::Client {
         core.remember_read(id, command, args);
     }
-    core.show_to_monitors(Source::Client(id), db, command, args);
-    if core.latency.is_slow(micros) && !command.flags.has(Flags::SKIP_SLOWLOG) {
+    let source = if core.scripts.running.is_some() { Source::Script } else { Source::Client(id) };
+    core.show_to_monitors(source, db, command, args);
+    let logged = !command.flags.has(Flags::SKIP_SLOWLOG) && core.scripts.running.is_none();
+    if logged && core.latency.is_slow(micros) {
         let (address, name) = match core.clients.get(id) {
             Some(client) => (client.address.clone(), client.name.clone()),
             None => (String::new(), Vec::new()),

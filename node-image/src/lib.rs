@@ -9,6 +9,7 @@
 //! - [`execute`]: from a request to a reply; [`commands`]: the table and each command;
 //!   [`keys`], [`blocked`], [`watch`], [`pause`]; [`pubsub`], [`notify`],
 //!   [`tracking`], [`monitor`]
+//! - [`scripts`]: Lua, and what its scripts may reach
 //! - [`effect_log`]: what changed, for [`replication`], [`aof`] and [`migration`]
 //! - the other threads: [`bus`], [`disk`], [`admin`]; the control port is served by the bus thread
 //! - the end: [`shutdown`]
@@ -41,6 +42,7 @@ pub mod pause;
 pub mod pubsub;
 pub mod replication;
 pub mod resolver;
+pub mod scripts;
 pub mod shared;
 pub mod shutdown;
 pub mod start;

@@ -29,7 +29,20 @@ impl Core {
         args: &[&[u8]],
     ) {
         let hidden = command.flags.has(Flags::SKIP_MONITOR) || command.flags.has(Flags::ADMIN);
-        if self.monitors.is_empty() || hidden {
+        if !hidden {
+            self.show_in_any_case(source, db, command, args);
+        }
+    }
+
+    /// Shows a command whatever its flags say: a script is shown before its commands are.
+    pub fn show_in_any_case(
+        &mut self,
+        source: Source,
+        db: usize,
+        command: &Command,
+        args: &[&[u8]],
+    ) {
+        if self.monitors.is_empty() {
             return;
         }
         let from = match source {

@@ -173,6 +173,16 @@ fn memory(core: &mut Core, out: &mut String) {
         resident as f64 / used.max(1) as f64,
         core.log.len(),
     );
+    let (lua, cached) = (core.scripts.lua_bytes(), core.scripts.cached_bytes());
+    let _ = write!(
+        out,
+        "used_memory_lua:{lua}\r\nused_memory_lua_human:{}\r\nused_memory_vm_eval:{lua}\r\n\
+         used_memory_scripts:{cached}\r\nused_memory_scripts_human:{}\r\n\
+         used_memory_scripts_eval:{cached}\r\nnumber_of_cached_scripts:{}\r\n",
+        human(lua as u64),
+        human(cached as u64),
+        core.scripts.len(),
+    );
 }
 
 fn stats(core: &mut Core, out: &mut String) {

@@ -54,6 +54,8 @@ impl Flags {
     /// May have something to tell replicas without being a write (PUBLISH, PFCOUNT, EVAL): waits
     /// like one when writes are paused. Not shown by COMMAND INFO.
     pub const MAY_REPLICATE: Flags = Flags(1 << 18);
+    /// May be called without any key, although it has key specifications.
+    pub const NO_MANDATORY_KEYS: Flags = Flags(1 << 19);
 
     /// Both sets of facts.
     pub const fn and(self, other: Flags) -> Flags {
@@ -81,6 +83,7 @@ impl Flags {
         (Flags::ASKING, "asking"),
         (Flags::FAST, "fast"),
         (Flags::NO_AUTH, "no_auth"),
+        (Flags::NO_MANDATORY_KEYS, "no_mandatory_keys"),
         (Flags::MOVABLEKEYS, "movablekeys"),
         (Flags::NO_ASYNC_LOADING, "no_async_loading"),
         (Flags::NO_MULTI, "no_multi"),

@@ -16,6 +16,7 @@ const FAMILIES: &[&[Command]] = &[
     super::connection::COMMANDS,
     super::debug::COMMANDS,
     super::expire::COMMANDS,
+    super::function::COMMANDS,
     super::generic::COMMANDS,
     super::hash::COMMANDS,
     super::holdfast::COMMANDS,

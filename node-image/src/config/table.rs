@@ -426,7 +426,7 @@ directives! {
         "Accepted: /livez watches the core.";
     // Scripts.
     LuaTimeLimit "lua-time-limit" "busy-reply-threshold" K::Number { min: 0, max: I64 }, "5000",
-        Live, "Accepted: there are no scripts yet.";
+        Live, "Milliseconds after which a script has taken too long; 0 for never.";
     LuaEnableDeprecatedApi "lua-enable-deprecated-api" "" K::YesNo, "no", Start,
-        "Accepted: there are no scripts yet.";
+        "Scripts find getfenv, setfenv and newproxy.";
 }

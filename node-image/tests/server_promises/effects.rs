@@ -4,13 +4,13 @@
 use crate::harness::{Client, Node, eventually, info};
 use holdfast_wire::resp::value::Parser;
 
-struct Recorded {
+pub(crate) struct Recorded {
     node: Node,
-    client: Client,
+    pub(crate) client: Client,
 }
 
 impl Recorded {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let node = Node::start(&[
             "--appendonly",
             "yes",
@@ -26,7 +26,7 @@ impl Recorded {
     }
 
     /// Everything in the log so far, a line each.
-    fn log(&self) -> Vec<String> {
+    pub(crate) fn log(&self) -> Vec<String> {
         let folder = self.node.path().join("appendonlydir");
         let mut names: Vec<_> =
             std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();

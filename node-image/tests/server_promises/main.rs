@@ -10,6 +10,7 @@ mod harness;
 mod input;
 mod notifications;
 mod pubsub;
+mod scripts;
 mod tls;
 mod tracking;
 mod transactions;
