@@ -45,6 +45,7 @@ mod sample;
 pub mod scripting;
 pub mod server;
 pub mod set;
+pub mod sorted_set;
 pub mod spec;
 pub mod string;
 pub mod table;

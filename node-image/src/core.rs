@@ -217,6 +217,8 @@ impl Core {
         limits.set_max_intset_entries = self.config.size(Name::SetMaxIntsetEntries);
         limits.set_max_listpack_entries = self.config.size(Name::SetMaxListpackEntries);
         limits.set_max_listpack_value = self.config.size(Name::SetMaxListpackValue);
+        limits.zset_max_listpack_entries = self.config.size(Name::ZsetMaxListpackEntries);
+        limits.zset_max_listpack_value = self.config.size(Name::ZsetMaxListpackValue);
         self.store.set_limits(limits);
         self.store.set_tracking(if self.config.text(Name::MaxmemoryPolicy).ends_with("lfu") {
             Tracking::Frequency {

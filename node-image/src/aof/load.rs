@@ -64,7 +64,7 @@ pub enum LoadError {
 }
 
 /// What was read.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub enum Loaded {
     /// A key of a snapshot.
     Entry {

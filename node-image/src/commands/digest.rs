@@ -28,6 +28,15 @@ impl Digest {
                     digest.add_unordered(&one);
                 }
             }
+            Value::SortedSet(set) => {
+                for (member, score) in set.iter() {
+                    let mut one = Digest::default();
+                    one.add_ordered(&member);
+                    // Both zeros are the same score.
+                    one.add_ordered(&(score + 0.0).to_le_bytes());
+                    digest.add_unordered(&one);
+                }
+            }
             Value::List(list) => list.iter().for_each(|element| digest.add_ordered(element)),
             Value::Hash(hash) => {
                 for (field, value) in hash.iter() {

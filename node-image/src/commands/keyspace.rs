@@ -9,6 +9,7 @@
 use holdfast_store::hash::Hash;
 use holdfast_store::list::List;
 use holdfast_store::set::Set;
+use holdfast_store::sorted_set::SortedSet;
 use holdfast_store::{Limits, StringValue, Value};
 use holdfast_wire::resp::ReplyBuf;
 
@@ -133,6 +134,15 @@ impl Keyspace<'_> {
         }
     }
 
+    /// The sorted set of a key.
+    pub(super) fn sorted_set(&mut self, key: &[u8]) -> Result<Option<&SortedSet>, CommandError> {
+        match self.value(key) {
+            None => Ok(None),
+            Some(Value::SortedSet(set)) => Ok(Some(set)),
+            Some(_) => Err(CommandError::WRONG_TYPE),
+        }
+    }
+
     /// Whether a key exists; not a use of it.
     pub(super) fn contains(&mut self, key: &[u8]) -> bool {
         self.core.store.contains(self.db, key, self.now_ms)
@@ -197,6 +207,21 @@ impl Keyspace<'_> {
         change: impl FnOnce(&mut Set, &Limits) -> R,
     ) -> Result<Option<R>, CommandError> {
         self.change(key, missing, |v| if let Value::Set(s) = v { Some(s) } else { None }, change)
+    }
+
+    /// Changes a sorted set: what the closure gave, `None` when there was nothing to change.
+    pub(super) fn change_sorted_set<R>(
+        &mut self,
+        key: &[u8],
+        missing: Missing,
+        change: impl FnOnce(&mut SortedSet, &Limits) -> R,
+    ) -> Result<Option<R>, CommandError> {
+        self.change(
+            key,
+            missing,
+            |v| if let Value::SortedSet(s) = v { Some(s) } else { None },
+            change,
+        )
     }
 
     /// Changes a collection, which `pick` tells from other values. One that is left empty goes,

@@ -30,6 +30,7 @@ const FAMILIES: &[&[Command]] = &[
     super::scripting::COMMANDS,
     super::server::COMMANDS,
     super::set::COMMANDS,
+    super::sorted_set::COMMANDS,
     super::string::COMMANDS,
     super::transaction::COMMANDS,
 ];

@@ -272,9 +272,9 @@ directives! {
     SetMaxListpackValue "set-max-listpack-value" "" K::Number { min: 0, max: I64 }, "64", Live,
         "Bytes of a member of a small set.";
     ZsetMaxListpackEntries "zset-max-listpack-entries" "zset-max-ziplist-entries"
-        K::Number { min: 0, max: I64 }, "128", Live, "Accepted: there is no such type yet.";
+        K::Number { min: 0, max: I64 }, "128", Live, "Members of a small sorted set.";
     ZsetMaxListpackValue "zset-max-listpack-value" "zset-max-ziplist-value" SIZE, "64", Live,
-        "Accepted: there is no such type yet.";
+        "Bytes of a member of a small sorted set.";
     HllSparseMaxBytes "hll-sparse-max-bytes" "" SIZE, "3000", Live,
         "Accepted: there is no such type yet.";
     StreamNodeMaxBytes "stream-node-max-bytes" "" SIZE, "4096", Live,

@@ -20,6 +20,7 @@ mod packed;
 pub mod random;
 pub mod rdb;
 pub mod set;
+pub mod sorted_set;
 pub mod store;
 pub mod string;
 mod table;

@@ -38,6 +38,10 @@ pub struct Limits {
     pub set_max_listpack_entries: usize,
     /// A set with a longer member than this becomes a table.
     pub set_max_listpack_value: usize,
+    /// A sorted set with more members than this becomes large.
+    pub zset_max_listpack_entries: usize,
+    /// A sorted set with a longer member than this becomes large.
+    pub zset_max_listpack_value: usize,
     /// The seed of hash tables inside values.
     pub seed: HashSeed,
 }
@@ -52,6 +56,8 @@ impl Limits {
             set_max_intset_entries: 512,
             set_max_listpack_entries: 128,
             set_max_listpack_value: 64,
+            zset_max_listpack_entries: 128,
+            zset_max_listpack_value: 64,
             seed,
         }
     }

@@ -59,7 +59,6 @@ impl Packed {
     }
 
     /// The listpack itself.
-    #[cfg(test)]
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }

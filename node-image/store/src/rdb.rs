@@ -15,6 +15,7 @@ mod cursor;
 mod legacy;
 mod payload;
 mod reader;
+mod scores;
 mod values;
 mod writer;
 
@@ -37,13 +38,17 @@ pub(crate) mod kind {
     pub(crate) const STRING: u8 = 0;
     pub(crate) const LIST: u8 = 1;
     pub(crate) const SET: u8 = 2;
+    pub(crate) const SORTED_SET: u8 = 3;
     pub(crate) const HASH: u8 = 4;
+    pub(crate) const SORTED_SET_2: u8 = 5;
     pub(crate) const HASH_ZIPMAP: u8 = 9;
     pub(crate) const LIST_ZIPLIST: u8 = 10;
     pub(crate) const SET_INTSET: u8 = 11;
+    pub(crate) const SORTED_SET_ZIPLIST: u8 = 12;
     pub(crate) const HASH_ZIPLIST: u8 = 13;
     pub(crate) const LIST_QUICKLIST: u8 = 14;
     pub(crate) const HASH_LISTPACK: u8 = 16;
+    pub(crate) const SORTED_SET_LISTPACK: u8 = 17;
     pub(crate) const LIST_QUICKLIST_2: u8 = 18;
     pub(crate) const SET_LISTPACK: u8 = 20;
 }
@@ -70,7 +75,7 @@ pub(crate) const NODE_PLAIN: u64 = 1;
 pub(crate) const NODE_PACKED: u64 = 2;
 
 /// A value as the format has it, without the store's layout.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Content {
     /// A string.
     String(Vec<u8>),
@@ -80,6 +85,9 @@ pub enum Content {
     Hash(Vec<(Vec<u8>, Vec<u8>)>),
     /// The members of a set, in the order of the file; never empty, none twice.
     Set(Vec<Vec<u8>>),
+    /// Members with scores, in the order of the file; never empty, no member twice, no score
+    /// that is not a number.
+    SortedSet(Vec<(Vec<u8>, f64)>),
 }
 
 /// Why a snapshot or a payload cannot be read.
@@ -131,7 +139,6 @@ fn at_key(key: Option<&[u8]>) -> String {
 
 pub(crate) fn unknown_type(code: u8) -> Problem {
     let name = match code {
-        3 | 5 | 12 | 17 => "sorted set",
         15 | 19 | 21 => "stream",
         6 | 7 => "module value",
         22..=25 => "hash with field expiry",

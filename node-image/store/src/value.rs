@@ -6,7 +6,7 @@
 //!
 //! Not known here: keys, expiry, databases.
 
-use crate::{hash::Hash, list::List, set::Set, string::StringValue};
+use crate::{hash::Hash, list::List, set::Set, sorted_set::SortedSet, string::StringValue};
 
 /// What OBJECT ENCODING tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,12 +19,14 @@ pub enum Encoding {
     Raw,
     /// A list.
     Quicklist,
-    /// A small hash or set.
+    /// A small hash, set or sorted set.
     Listpack,
     /// A large hash or set.
     Hashtable,
     /// A set of numbers.
     Intset,
+    /// A large sorted set, named after what Redis has in its place.
+    Skiplist,
 }
 
 impl Encoding {
@@ -38,6 +40,7 @@ impl Encoding {
             Self::Listpack => "listpack",
             Self::Hashtable => "hashtable",
             Self::Intset => "intset",
+            Self::Skiplist => "skiplist",
         }
     }
 }
@@ -53,6 +56,8 @@ pub enum ValueType {
     Hash,
     /// Members, each once.
     Set,
+    /// Members with scores.
+    SortedSet,
 }
 
 impl ValueType {
@@ -63,6 +68,7 @@ impl ValueType {
             Self::List => "list",
             Self::Hash => "hash",
             Self::Set => "set",
+            Self::SortedSet => "zset",
         }
     }
 }
@@ -78,6 +84,8 @@ pub enum Value {
     Hash(Box<Hash>),
     /// Members, each once.
     Set(Box<Set>),
+    /// Members with scores.
+    SortedSet(Box<SortedSet>),
 }
 
 impl Value {
@@ -88,6 +96,7 @@ impl Value {
             Self::List(_) => ValueType::List,
             Self::Hash(_) => ValueType::Hash,
             Self::Set(_) => ValueType::Set,
+            Self::SortedSet(_) => ValueType::SortedSet,
         }
     }
 
@@ -98,6 +107,7 @@ impl Value {
             Self::List(_) => Encoding::Quicklist,
             Self::Hash(hash) => hash.encoding(),
             Self::Set(set) => set.encoding(),
+            Self::SortedSet(set) => set.encoding(),
         }
     }
 
@@ -108,6 +118,7 @@ impl Value {
             Self::List(list) => list.heap_bytes(),
             Self::Hash(hash) => hash.heap_bytes(),
             Self::Set(set) => set.heap_bytes(),
+            Self::SortedSet(set) => set.heap_bytes(),
         }
     }
 
@@ -118,6 +129,8 @@ impl Value {
             Self::List(list) => list.len(),
             Self::Hash(hash) => hash.len(),
             Self::Set(set) => set.len(),
+            // The table's and the tree's go one after the other.
+            Self::SortedSet(set) => set.len() * 2,
         }
     }
 
@@ -129,6 +142,7 @@ impl Value {
             Self::List(list) => list.crumble(pieces),
             Self::Hash(hash) => hash.crumble(),
             Self::Set(set) => set.crumble(),
+            Self::SortedSet(set) => set.crumble(),
         }
     }
 
@@ -139,6 +153,7 @@ impl Value {
             Self::List(list) => list.is_empty(),
             Self::Hash(hash) => hash.is_empty(),
             Self::Set(set) => set.is_empty(),
+            Self::SortedSet(set) => set.is_empty(),
         }
     }
 }
@@ -152,6 +167,12 @@ impl From<StringValue> for Value {
 impl From<List> for Value {
     fn from(list: List) -> Self {
         Self::List(Box::new(list))
+    }
+}
+
+impl From<SortedSet> for Value {
+    fn from(set: SortedSet) -> Self {
+        Self::SortedSet(Box::new(set))
     }
 }
 

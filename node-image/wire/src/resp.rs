@@ -8,5 +8,5 @@ pub mod reply;
 pub mod request;
 pub mod value;
 
-pub use reply::{Protocol, ReplyBuf};
+pub use reply::{Protocol, ReplyBuf, format_double};
 pub use value::Value;

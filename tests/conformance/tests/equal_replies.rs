@@ -112,6 +112,11 @@ fn sets_are_answered_as_redis_does() {
 }
 
 #[test]
+fn sorted_sets_are_answered_as_redis_does() {
+    check_file("sorted_sets.txt");
+}
+
+#[test]
 fn lists_are_answered_as_redis_does() {
     check_file("lists.txt");
 }
@@ -184,6 +189,26 @@ fn edge_values_of_numbers_are_answered_as_redis_does() {
         "SSCAN st @",
         "SSCAN st 0 COUNT @",
         "SADD st2 @",
+        "ZADD zs @ m",
+        "ZADD zs INCR @ a",
+        "ZINCRBY zs @ a",
+        "ZRANGE zs @ 2",
+        "ZRANGE zs 0 @ REV",
+        "ZRANGE zs @ 3 BYSCORE",
+        "ZRANGE zs 0 9 BYSCORE LIMIT @ 2",
+        "ZRANGE zs 9 0 BYSCORE REV LIMIT 0 @",
+        "ZCOUNT zs (@ 3",
+        "ZCOUNT zs 0 @",
+        "ZREMRANGEBYRANK zs @ 1",
+        "ZREMRANGEBYSCORE zs @ (2",
+        "ZPOPMIN zs @",
+        "ZMPOP @ zs MAX",
+        "ZMPOP 1 zs MAX COUNT @",
+        "ZUNION @ zs zs WITHSCORES",
+        "ZUNION 1 zs WEIGHTS @ WITHSCORES",
+        "ZINTERCARD 1 zs LIMIT @",
+        "ZSCAN zs @",
+        "ZSCAN zs 0 COUNT @",
         "HINCRBY h f @",
         "HINCRBYFLOAT h f @",
         "SCAN @",
@@ -247,6 +272,8 @@ fn edge_values_of_numbers_are_answered_as_redis_does() {
         "DEL st st2",
         "SADD st 7",
         "SADD st2 7 8",
+        "DEL zs",
+        "ZADD zs 1 a 2 b 3 c",
         "DEL h",
         "HSET h f 1",
     ];
@@ -275,7 +302,7 @@ fn edge_values_of_numbers_are_answered_as_redis_does() {
                 text.push_str(&format!("GET {key}\n"));
             }
             text.push_str(
-                "LRANGE l 0 -1\nLRANGE l2 0 -1\nLRANGE l3 0 -1\nHGETALL h\nEXISTS e s3 s9\nSMEMBERS st\n",
+                "LRANGE l 0 -1\nLRANGE l2 0 -1\nLRANGE l3 0 -1\nHGETALL h\nEXISTS e s3 s9\nSMEMBERS st\nZRANGE zs 0 -1 WITHSCORES\n",
             );
         }
     }

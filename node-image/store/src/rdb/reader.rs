@@ -6,7 +6,7 @@
 //! Not known here: where the bytes come from, which key is due where.
 
 use super::cursor::{Cursor, Stop, damaged};
-use super::{Content, NODE_PACKED, NODE_PLAIN, Problem, RdbError, kind, legacy, opcode};
+use super::{Content, NODE_PACKED, NODE_PLAIN, Problem, RdbError, kind, legacy, opcode, scores};
 use super::{VERSION_READ_MAX, VERSION_VALKEY, unknown_type};
 use crate::crc64::crc64;
 use crate::intset::IntSet;
@@ -14,7 +14,7 @@ use crate::listpack;
 use crate::number::IntText;
 
 /// What a snapshot consists of.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Item {
     /// A fact about the snapshot, such as `repl-offset`.
     Aux {
@@ -298,7 +298,13 @@ pub(crate) fn begin(code: u8, cursor: &mut Cursor<'_>) -> Result<Begun, Stop> {
     let blob = |elements: Result<Vec<Vec<u8>>, Problem>| elements.map_err(Stop::Bad);
     let content = match code {
         kind::STRING => Content::String(cursor.string()?),
-        kind::LIST | kind::LIST_QUICKLIST | kind::LIST_QUICKLIST_2 | kind::HASH | kind::SET => {
+        kind::LIST
+        | kind::LIST_QUICKLIST
+        | kind::LIST_QUICKLIST_2
+        | kind::HASH
+        | kind::SET
+        | kind::SORTED_SET
+        | kind::SORTED_SET_2 => {
             let left = cursor.length()?;
             if left == 0 {
                 return damaged("an empty collection cannot be a value");
@@ -306,6 +312,10 @@ pub(crate) fn begin(code: u8, cursor: &mut Cursor<'_>) -> Result<Begun, Stop> {
             return Ok(Begun::Partial(Partial { form: code, left, elements: Vec::new() }));
         }
         kind::LIST_ZIPLIST => list(blob(legacy::ziplist(&cursor.string()?))?)?,
+        kind::SORTED_SET_ZIPLIST => scores::from_block(blob(legacy::ziplist(&cursor.string()?))?)?,
+        kind::SORTED_SET_LISTPACK => {
+            scores::from_block(blob(listpack_elements(&cursor.string()?))?)?
+        }
         kind::SET_INTSET => set(blob(intset_elements(&cursor.string()?))?)?,
         kind::SET_LISTPACK => set(blob(listpack_elements(&cursor.string()?))?)?,
         kind::HASH_ZIPMAP => hash(blob(legacy::zipmap(&cursor.string()?))?)?,
@@ -320,6 +330,15 @@ impl Partial {
     /// Reads one element; true when that was the last one.
     pub(crate) fn step(&mut self, cursor: &mut Cursor<'_>) -> Result<bool, Stop> {
         match self.form {
+            kind::SORTED_SET | kind::SORTED_SET_2 => {
+                let member = cursor.string()?;
+                let score = match self.form {
+                    kind::SORTED_SET => scores::score_of_text(cursor)?,
+                    _ => f64::from_le_bytes(cursor.array()?),
+                };
+                self.elements.push(member);
+                self.elements.push(score.to_le_bytes().to_vec());
+            }
             kind::HASH => {
                 let field = cursor.string()?;
                 let value = cursor.string()?;
@@ -350,6 +369,9 @@ impl Partial {
         if self.left == 0 && self.form == kind::HASH {
             no_field_twice(&self.elements)?;
         }
+        if self.left == 0 && matches!(self.form, kind::SORTED_SET | kind::SORTED_SET_2) {
+            scores::check(&self.elements)?;
+        }
         if self.left == 0 && self.form == kind::SET {
             no_member_twice(&self.elements)?;
         }
@@ -362,6 +384,7 @@ impl Partial {
         match self.form {
             kind::HASH => pairs(elements),
             kind::SET => Content::Set(elements),
+            kind::SORTED_SET | kind::SORTED_SET_2 => scores::content(elements),
             _ => Content::List(elements),
         }
     }
@@ -396,7 +419,7 @@ fn hash(elements: Vec<Vec<u8>>) -> Result<Content, Stop> {
     Ok(pairs(elements))
 }
 
-fn no_field_twice(elements: &[Vec<u8>]) -> Result<(), Stop> {
+pub(super) fn no_field_twice(elements: &[Vec<u8>]) -> Result<(), Stop> {
     let mut fields: Vec<&Vec<u8>> = elements.iter().step_by(2).collect();
     fields.sort_unstable();
     if fields.is_sorted_by(|a, b| a < b) { Ok(()) } else { damaged("a hash has a field twice") }

@@ -13,6 +13,11 @@ fn fields(pairs: &[(&str, &str)]) -> Content {
     Content::Hash(pairs.iter().map(owned).collect())
 }
 
+fn scored(members: &[(&str, f64)]) -> Content {
+    let owned = |(member, score): &(&str, f64)| (member.as_bytes().to_vec(), *score);
+    Content::SortedSet(members.iter().map(owned).collect())
+}
+
 fn limits() -> Limits {
     Limits::new(HashSeed([7; 16]))
 }
@@ -26,7 +31,9 @@ fn write(writer: &mut Writer, key: &[u8], expires_at_ms: Option<u64>, content: &
         Content::String(value) => writer.string(key, expires_at_ms, value),
         Content::List(elements) => writer.list(key, expires_at_ms, elements),
         Content::Hash(pairs) => writer.hash(key, expires_at_ms, pairs),
-        Content::Set(_) => writer.value(key, expires_at_ms, &value_of(content)),
+        Content::Set(_) | Content::SortedSet(_) => {
+            writer.value(key, expires_at_ms, &value_of(content));
+        }
     }
 }
 
@@ -36,7 +43,9 @@ fn payload(content: &Content) -> Vec<u8> {
         Content::String(value) => writer.push_string_value(value),
         Content::List(elements) => writer.push_list_value(elements),
         Content::Hash(pairs) => writer.push_hash_value(pairs),
-        Content::Set(_) => return dump_payload(&value_of(content), &limits()),
+        Content::Set(_) | Content::SortedSet(_) => {
+            return dump_payload(&value_of(content), &limits());
+        }
     }
     seal_payload(writer.take())
 }
@@ -80,6 +89,12 @@ fn stock_payloads() -> Vec<(&'static [u8], Content)> {
             b"\x0b\x14\x04\x00\x00\x00\x03\x00\x00\x00\x90\xee\xfe\xff\x01\x00\x00\x00\x03\x00\
               \x00\x00\x0a\x00\x09\x0e\xec\x49\xa6\x50\x4d\x88",
             Content::Set(strings(&["-70000", "1", "3"])),
+        ),
+        (
+            b"\x11\x1d\x1d\x00\x00\x00\x06\x00\x81\x63\x02\x84\x2d\x69\x6e\x66\x05\x81\x61\x02\
+              \x01\x01\x81\x62\x02\x83\x32\x2e\x35\x04\xff\x0a\x00\x39\x92\x33\x9b\xe1\x1f\x32\
+              \x3d",
+            scored(&[("c", f64::NEG_INFINITY), ("a", 1.0), ("b", 2.5)]),
         ),
     ]
 }
@@ -253,12 +268,12 @@ fn collections_of_old_versions_are_read() {
 
 #[test]
 fn what_we_cannot_hold_is_an_error_with_key_and_type() {
-    let bytes = snapshot_of("REDIS0010", b"\x03\x05board\x01\x01a");
+    let bytes = snapshot_of("REDIS0010", b"\x07\x05board\x01\x01a");
     let error = read_all(&bytes, 64).unwrap_err();
     assert_eq!(
         error.to_string(),
         "failed to read RDB at offset 9, key 'board': \
-         this node cannot hold a sorted set (RDB type 3)"
+         this node cannot hold a module value (RDB type 7)"
     );
     let bytes = snapshot_of("REDIS0010", b"\xf5\x03abc");
     let problem = read_all(&bytes, 64).unwrap_err().problem;
@@ -331,6 +346,44 @@ fn a_set_with_a_member_twice_or_an_intset_out_of_order_is_damaged() {
     }
 }
 
+#[test]
+fn a_sorted_set_comes_in_four_forms() {
+    let expected = scored(&[("b", 2.5), ("a", 1.0)]);
+    let bytes = b"\x05\x02\x01\x62\x00\x00\x00\x00\x00\x00\x04\x40\x01\x61\x00\x00\x00\x00\x00\x00\
+                  \xf0\x3f\x0a\x00\xf4\x6e\xb7\x39\x19\x76\x72\x91";
+    assert_eq!(payload_content(bytes).as_ref(), Ok(&expected));
+    let large = Limits { zset_max_listpack_entries: 0, ..limits() };
+    let value = expected.clone().into_value(&large);
+    assert_eq!(dump_payload(&value, &large), bytes);
+    let text = b"\x03\x04\x01a\x011\x01b\x042.50\x01c\xfe\x01d\xff".to_vec();
+    let expected =
+        scored(&[("a", 1.0), ("b", 2.5), ("c", f64::INFINITY), ("d", f64::NEG_INFINITY)]);
+    assert_eq!(payload_content(&seal_payload(text)), Ok(expected));
+    let ziplist = b"\x0c\x16\x16\0\0\0\x10\0\0\0\x04\0\0\x01a\x03\xf2\x02\x01b\x03\x032.5\xff";
+    let mut body = ziplist.to_vec();
+    body[1] = body.len() as u8 - 2;
+    body[2] = body[1];
+    let expected = scored(&[("a", 1.0), ("b", 2.5)]);
+    assert_eq!(payload_content(&seal_payload(body)), Ok(expected));
+}
+
+#[test]
+fn a_sorted_set_with_a_member_twice_or_a_score_that_is_none_is_damaged() {
+    for body in [
+        &b"\x03\x02\x01a\x011\x01a\x012"[..],
+        b"\x03\x01\x01a\xfd",
+        b"\x03\x01\x01a\x01x",
+        b"\x03\x01\x01a\x03nan",
+        b"\x05\x01\x01a\0\0\0\0\0\0\xf8\x7f",
+        b"\x05\x00",
+        b"\x11\x0d\x0d\0\0\0\x02\0\x81a\x02\x81x\x02\xff",
+        b"\x11\x0a\x0a\0\0\0\x01\0\x81a\x02\xff",
+        b"\x11\x07\x07\0\0\0\0\0\xff",
+    ] {
+        assert!(payload_content(&seal_payload(body.to_vec())).is_err(), "{body:?}");
+    }
+}
+
 fn any_content() -> impl Strategy<Value = Content> {
     let bytes = || proptest::collection::vec(any::<u8>(), 0..100);
     prop_oneof![
@@ -339,6 +392,14 @@ fn any_content() -> impl Strategy<Value = Content> {
         proptest::collection::vec(bytes(), 1..30).prop_map(Content::List),
         proptest::collection::btree_map(bytes(), bytes(), 1..30)
             .prop_map(|map| Content::Hash(map.into_iter().collect())),
+        proptest::collection::btree_map(bytes(), -1e9..1e9_f64, 1..30).prop_map(|map| {
+            let mut members: Vec<(Vec<u8>, f64)> = map.into_iter().collect();
+            members.sort_by(|l, r| l.1.total_cmp(&r.1));
+            if members.iter().any(|(member, _)| member.len() > 64) {
+                members.reverse();
+            }
+            Content::SortedSet(members)
+        }),
     ]
 }
 

@@ -8,6 +8,7 @@ use crate::hash::Hash;
 use crate::limits::Limits;
 use crate::list::{End, List};
 use crate::set::Set;
+use crate::sorted_set::SortedSet;
 use crate::string::StringValue;
 use crate::value::Value;
 
@@ -33,6 +34,7 @@ impl Writer {
                 self.hash(key, expires_at_ms, &fields);
             }
             Value::Set(set) => self.set(key, expires_at_ms, set),
+            Value::SortedSet(set) => self.sorted_set(key, expires_at_ms, set),
         }
     }
 }
@@ -63,6 +65,13 @@ impl Content {
                 }
                 set.into()
             }
+            Content::SortedSet(members) => {
+                let mut set = SortedSet::new();
+                for (member, score) in &members {
+                    set.set(member, *score, limits);
+                }
+                set.into()
+            }
         }
     }
 }
@@ -78,6 +87,7 @@ pub fn dump_payload(value: &Value, limits: &Limits) -> Vec<u8> {
             writer.push_hash_value(&fields);
         }
         Value::Set(set) => writer.push_set_value(set),
+        Value::SortedSet(set) => writer.push_sorted_set_value(set),
     }
     seal_payload(writer.take())
 }

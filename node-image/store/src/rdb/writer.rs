@@ -144,7 +144,7 @@ impl Writer {
         out
     }
 
-    fn begin_entry(&mut self, key: &[u8], expires_at_ms: Option<u64>, code: u8) {
+    pub(super) fn begin_entry(&mut self, key: &[u8], expires_at_ms: Option<u64>, code: u8) {
         if let Some(at_ms) = expires_at_ms {
             self.out.push(opcode::EXPIRE_MS);
             self.out.extend_from_slice(&at_ms.to_le_bytes());
@@ -238,7 +238,7 @@ impl Writer {
         }
     }
 
-    fn push_length(&mut self, length: u64) {
+    pub(super) fn push_length(&mut self, length: u64) {
         match length {
             0..64 => self.out.push(length as u8),
             64..16_384 => {
@@ -256,7 +256,11 @@ impl Writer {
         }
     }
 
-    fn push_string(&mut self, bytes: &[u8]) {
+    pub(super) fn push_byte(&mut self, byte: u8) {
+        self.out.push(byte);
+    }
+
+    pub(super) fn push_string(&mut self, bytes: &[u8]) {
         if bytes.len() <= 11
             && let Some(number) = canonical_integer(bytes)
             && let Ok(number) = i32::try_from(number)
