@@ -214,6 +214,11 @@ impl Client {
         }
     }
 
+    /// True when it came by TLS.
+    pub fn is_secured(&self) -> bool {
+        matches!(self.socket, Some(Socket::Secured(_)))
+    }
+
     /// True while requests that have arrived must wait.
     pub fn is_waiting(&self) -> bool {
         self.blocked.is_some() || self.promised > 0 || self.paused

@@ -233,6 +233,11 @@ impl Ctx<'_> {
         self.core.new_answer_token(self.client)
     }
 
+    /// True when the client came by TLS.
+    pub fn is_secured(&self) -> bool {
+        self.core.clients.get(self.client).is_some_and(crate::clients::Client::is_secured)
+    }
+
     /// True for a replica's own work (stream) and for loading: nothing expires by itself then.
     pub fn is_replay(&self) -> bool {
         self.origin != Origin::Client

@@ -103,10 +103,15 @@ impl Config {
         self.value(directive.id) == Some(&directive.kind.default_value(directive.default))
     }
 
-    /// The port that the bus listens on: `cluster-port`, or the client port plus 10000.
+    /// The port that the bus listens on: `cluster-port`, or the client port (the TLS port
+    /// when there is no other) plus 10000.
     pub fn bus_port(&self) -> u16 {
+        let client_port = match self.int(Name::Port) {
+            0 => self.int(Name::TlsPort),
+            port => port,
+        };
         let port = match self.int(Name::ClusterPort) {
-            0 => self.int(Name::Port) + 10000,
+            0 => client_port + 10000,
             port => port,
         };
         u16::try_from(port).unwrap_or(0)

@@ -127,7 +127,7 @@ impl Controls {
         registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
         self.by_token.insert(token, number);
         let connection = Connection {
-            stream: Stream::new(socket, from, UNREAD_MAX),
+            stream: Stream::new(socket.into(), from, UNREAD_MAX),
             token,
             parser: Parser::new(),
             protocol: Protocol::Resp2,

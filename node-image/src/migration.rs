@@ -23,20 +23,28 @@ mod keys;
 mod mover;
 pub(crate) mod peer;
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use holdfast_wire::id::NodeId;
 use holdfast_wire::slot::{Slot, SlotSet};
 
 use crate::clients::ClientId;
 use crate::commands::{AnswerToken, Command};
+use crate::config::Name;
 use crate::core::Core;
+use crate::shared::Shared;
+use crate::tls::Contexts;
 
 pub(crate) use jobs::Jobs;
 pub use keys::Locks;
 pub(crate) use keys::{on_order, take_named};
 pub(crate) use mover::{Freight, Movers};
 pub(crate) use peer::Credentials;
+
+/// Certificates for talking to other nodes; none where nodes speak in the clear.
+pub(crate) fn contexts(shared: &Shared) -> Option<Arc<Contexts>> {
+    shared.config.load().yes(Name::TlsCluster).then(|| shared.tls.contexts()).flatten()
+}
 
 /// What somebody wants of the list of jobs.
 #[derive(Debug, Clone, PartialEq, Eq)]

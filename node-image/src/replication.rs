@@ -50,6 +50,8 @@ pub struct PrimaryAddress {
     pub host: String,
     /// Its client port.
     pub port: u16,
+    /// The host name that it announced, with which its certificate is compared; empty for none.
+    pub hostname: String,
 }
 
 /// What the core knows about replication.
@@ -116,7 +118,7 @@ fn fresh_id() -> StreamId {
 pub fn on_role(core: &mut Core, role: RoleChange) {
     match role {
         RoleChange::Primary => become_primary(core),
-        RoleChange::ReplicaOf { id, ip, port } => {
+        RoleChange::ReplicaOf { id, ip, port, hostname } => {
             // A primary with data that is told to follow was replaced within its shard, and so
             // has a copy. A replica that is told to follow another may have moved to a shard of
             // which it has nothing.
@@ -126,7 +128,7 @@ pub fn on_role(core: &mut Core, role: RoleChange) {
                 Some(before) => replication.has_copy &= before == id,
             }
             let host = ip.map_or_else(String::new, |ip| ip.to_string());
-            follow(core, PrimaryAddress { host, port });
+            follow(core, PrimaryAddress { host, port, hostname });
         }
     }
 }
@@ -246,7 +248,7 @@ fn begin_configured(core: &mut Core) {
         && let Ok(port) = port.parse()
     {
         let host = host.to_owned();
-        follow(core, PrimaryAddress { host, port });
+        follow(core, PrimaryAddress { host, port, hostname: String::new() });
     }
 }
 

@@ -14,6 +14,7 @@
 
 mod verify;
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -22,7 +23,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwapOption;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
@@ -162,6 +163,12 @@ pub fn is_wanted(config: &Config) -> bool {
 /// True when a change of this directive changes the contexts.
 pub fn concerns(directive: &Directive) -> bool {
     directive.name.starts_with("tls-")
+}
+
+/// What the certificate of another node is compared with: the host name that it announced, or its
+/// address, which stands for no name at all.
+pub fn server_name(hostname: &str, ip: IpAddr) -> ServerName<'static> {
+    ServerName::try_from(hostname.to_owned()).unwrap_or_else(|_| ServerName::from(ip))
 }
 
 impl Tls {

@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 
+use crate::config::Ports;
 use holdfast_wire::id::NodeId;
 use holdfast_wire::slot::{Slot, SlotSet};
 
@@ -145,7 +146,7 @@ pub struct SlotRange {
 pub struct Endpoint {
     /// Preferred endpoint; none renders as null (unknown endpoint).
     pub host: Option<String>,
-    /// Client port.
+    /// Client port, of the kind that the asker uses.
     pub port: u16,
     /// Id.
     pub id: NodeId,
@@ -167,8 +168,8 @@ pub struct Shard {
 pub struct ShardNode {
     /// `id`.
     pub id: NodeId,
-    /// `port`.
-    pub port: u16,
+    /// `port` and `tls-port`, each left out when it is 0.
+    pub ports: Ports,
     /// `ip`.
     pub ip: String,
     /// `endpoint`; none renders as null.

@@ -18,6 +18,36 @@ pub enum EndpointType {
     UnknownEndpoint,
 }
 
+/// The client ports of one node; 0 is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ports {
+    /// In the clear.
+    pub plain: u16,
+    /// By TLS.
+    pub tls: u16,
+}
+
+impl Ports {
+    /// From the order in which the bus names them: `first` is the TLS port where the bus speaks
+    /// TLS, and `second` the other one.
+    pub fn from_bus(first: u16, second: u16, tls_cluster: bool) -> Self {
+        let (plain, tls) = if tls_cluster { (second, first) } else { (first, second) };
+        Self { plain, tls }
+    }
+
+    /// Both in the order of the bus.
+    pub fn for_bus(self, tls_cluster: bool) -> (u16, u16) {
+        if tls_cluster { (self.tls, self.plain) } else { (self.plain, self.tls) }
+    }
+
+    /// Where somebody goes on who came by TLS or in the clear; the other port when there is no
+    /// such one.
+    pub fn like(self, secured: bool) -> u16 {
+        let (wished, other) = if secured { (self.tls, self.plain) } else { (self.plain, self.tls) };
+        if wished == 0 { other } else { wished }
+    }
+}
+
 /// Configuration of a [`crate::Node`]; replaced whole by [`crate::Event::Reconfigured`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -29,8 +59,12 @@ pub struct Config {
     pub allow_foreign_nodes: bool,
     /// `cluster-node-timeout`, milliseconds.
     pub node_timeout_ms: u64,
-    /// Client port as announced.
-    pub port: u16,
+    /// Client ports as announced.
+    pub ports: Ports,
+    /// `tls-cluster`: the bus speaks TLS, and packets name the TLS port first.
+    pub tls_cluster: bool,
+    /// `tls-replication`: a primary is reached at its TLS port.
+    pub tls_replication: bool,
     /// Bus port as announced.
     pub bus_port: u16,
     /// `cluster-announce-ip`; without it peers take the address that they see.
@@ -69,7 +103,9 @@ impl Default for Config {
             cluster_id: None,
             allow_foreign_nodes: false,
             node_timeout_ms: 15_000,
-            port: 6379,
+            ports: Ports { plain: 6379, tls: 0 },
+            tls_cluster: false,
+            tls_replication: false,
             bus_port: 16379,
             announce_ip: None,
             hostname: String::new(),

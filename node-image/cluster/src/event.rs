@@ -86,13 +86,15 @@ pub struct ReplicationFacts {
     pub synced_replicas: Vec<(NodeId, u64)>,
 }
 
-/// What the rules of a command need to know about the keyspace.
+/// What the rules of a command need to know about the keyspace and its client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CommandFacts {
     /// Keys in the whole node.
     pub keys: u64,
     /// Keys in the slots that the command names (SETSLOT).
     pub keys_in_slots: u64,
+    /// The client came by TLS, and is told the ports that speak it.
+    pub secured: bool,
 }
 
 /// Something that happened.

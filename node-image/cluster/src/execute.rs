@@ -67,14 +67,14 @@ impl Node {
                 self.save = true;
                 Ok(Reply::Ok)
             }
-            other => self.query(other),
+            other => self.query(other, facts.secured),
         }
     }
 
-    fn query(&mut self, command: ClusterCommand) -> Outcome {
+    fn query(&mut self, command: ClusterCommand, secured: bool) -> Outcome {
         Ok(match command {
-            ClusterCommand::Nodes => Reply::Text(self.nodes_text()),
-            ClusterCommand::Slots => Reply::Slots(self.slot_ranges()),
+            ClusterCommand::Nodes => Reply::Text(self.nodes_text(secured)),
+            ClusterCommand::Slots => Reply::Slots(self.slot_ranges(secured)),
             ClusterCommand::Shards => Reply::Shards(self.shards()),
             ClusterCommand::Info => Reply::Text(self.info_text()),
             ClusterCommand::MyId => Reply::Text(self.id.to_string()),
@@ -89,17 +89,14 @@ impl Node {
                 if self.is_replica_node(id) {
                     return Err("ERR The specified node is not a master".to_owned());
                 }
-                let line =
-                    |id| if id == self.id { self.nodes_line_of_us() } else { self.peer_line(id) };
+                let line = |id| {
+                    if id == self.id { self.own_line(secured) } else { self.peer_line(id, secured) }
+                };
                 let lines = self.replicas_of(id).into_iter().map(line);
                 Reply::Lines(lines.map(|line| line.trim_end().to_owned()).collect())
             }
             _ => return Err("ERR unknown subcommand. Try CLUSTER HELP.".to_owned()),
         })
-    }
-
-    fn nodes_line_of_us(&self) -> String {
-        self.nodes_text().lines().next().unwrap_or_default().to_owned()
     }
 
     fn known(&self, id: NodeId) -> Result<(), String> {

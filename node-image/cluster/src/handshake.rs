@@ -147,7 +147,7 @@ impl Node {
             self.close(link);
             if id != self.id {
                 let (ip, bus_port) = (address.ip(), address.port());
-                self.move_peer(id, ip, handshake.port, bus_port, header.plain_port);
+                self.move_peer(id, ip, handshake.port, bus_port, header.second_port);
             }
             return false;
         }
@@ -155,7 +155,7 @@ impl Node {
             ip: Some(address.ip()),
             port: handshake.port,
             bus_port: address.port(),
-            plain_port: header.plain_port,
+            second_port: header.second_port,
             kind: if header.ours { Kind::Ours } else { Kind::Foreign },
             extensions: header.extensions,
             link: Some(link),

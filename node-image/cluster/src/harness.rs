@@ -319,7 +319,7 @@ impl Net {
         let now = self.now;
         let host = &mut self.hosts[at];
         host.wake_at = ready.wake_at;
-        host.role = ready.role.or(host.role);
+        host.role = ready.role.or(host.role.take());
         host.hand_over = ready.hand_over.or(host.hand_over);
         if let Some(slots) = &ready.drop_slots {
             host.dropped = host.dropped.union(slots);

@@ -130,7 +130,7 @@ impl Node {
                     port: peer.port,
                     bus_port: peer.bus_port,
                     flags: peer.flags(),
-                    plain_port: peer.plain_port,
+                    second_port: peer.second_port,
                 })
             })
             .collect()
@@ -193,7 +193,7 @@ impl Node {
         // Somebody reaches it where we do not: perhaps it moved.
         let reachable = !failing && entry.flags & flags::NO_ADDRESS == 0;
         if let (true, false, Some(ip)) = (reachable, peer.well() && peer.ip.is_some(), entry.ip) {
-            self.move_peer(entry.node, ip, entry.port, entry.bus_port, entry.plain_port);
+            self.move_peer(entry.node, ip, entry.port, entry.bus_port, entry.second_port);
         }
     }
 
@@ -211,7 +211,7 @@ impl Node {
             ip: Some(ip),
             port: entry.port,
             bus_port: entry.bus_port,
-            plain_port: entry.plain_port,
+            second_port: entry.second_port,
             is_replica: entry.flags & flags::REPLICA != 0,
             pong_received: self.now,
             heard: self.now,

@@ -164,7 +164,7 @@ impl Node {
         }
         let Some(entry) = self.links.get(&link) else { return };
         let ip = header.ip.unwrap_or(entry.peer_ip);
-        self.move_peer(header.sender, ip, header.port, header.bus_port, header.plain_port);
+        self.move_peer(header.sender, ip, header.port, header.bus_port, header.second_port);
     }
 
     pub(crate) fn move_peer(
@@ -173,9 +173,13 @@ impl Node {
         ip: std::net::IpAddr,
         port: u16,
         bus_port: u16,
-        plain_port: u16,
+        second_port: u16,
     ) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
+        // Nodes that do not know of a second port name none.
+        if second_port != 0 {
+            peer.second_port = second_port;
+        }
         if (peer.ip, peer.port, peer.bus_port) == (Some(ip), port, bus_port) {
             return;
         }
@@ -183,7 +187,6 @@ impl Node {
         peer.ip = Some(ip);
         peer.port = port;
         peer.bus_port = bus_port;
-        peer.plain_port = plain_port;
         peer.next_connect = self.now;
         if !link_stays {
             self.drop_link_of(id);

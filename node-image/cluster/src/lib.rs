@@ -49,7 +49,7 @@ mod view;
 mod votes;
 
 pub use command::{ClusterCommand, FailoverKind, Reply, SlotChange};
-pub use config::{Config, EndpointType};
+pub use config::{Config, EndpointType, Ports};
 pub use counters::{Counters, PacketCounters};
 pub use event::{CommandFacts, Event, LinkId, Millis, ReplicationFacts, Ticket, Token};
 pub use node::Node;

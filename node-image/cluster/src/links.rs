@@ -77,7 +77,12 @@ impl Node {
             ours: false,
         };
         self.links.insert(link, entry);
-        self.out.connect.push(Connect { link, address });
+        let hostname = match far {
+            Far::Member(id) => self.peers.get(&id).map(|peer| peer.hostname.clone()),
+            _ => None,
+        };
+        let hostname = hostname.unwrap_or_default();
+        self.out.connect.push(Connect { link, address, hostname });
         link
     }
 
@@ -196,6 +201,7 @@ impl Node {
         bits |= if self.config.replica_no_failover { flags::NO_FAILOVER } else { 0 };
         bits |= if self.migrate_to { flags::MIGRATE_TO } else { 0 };
         let paused = self.manual.paused_offset.filter(|_| primary.is_none());
+        let (port, second_port) = self.config.ports.for_bus(self.config.tls_cluster);
         Header {
             sender: self.id,
             current_epoch: self.current_epoch,
@@ -204,8 +210,8 @@ impl Node {
             slots: told.map_or_else(|| self.own_slots(), |told| told.slots.clone()),
             replica_of: primary,
             ip: self.config.announce_ip,
-            port: self.config.port,
-            plain_port: 0,
+            port,
+            second_port,
             bus_port: self.config.bus_port,
             flags: bits,
             cluster_ok: self.health.ok,

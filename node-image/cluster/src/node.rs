@@ -390,12 +390,14 @@ impl Node {
                 RoleChange::ReplicaOf {
                     id,
                     ip: peer.and_then(|peer| peer.ip),
-                    port: peer.map_or(0, |peer| peer.port),
+                    port: peer
+                        .map_or(0, |peer| self.ports_of(peer).like(self.config.tls_replication)),
+                    hostname: peer.map_or_else(String::new, |peer| peer.hostname.clone()),
                 }
             }
         };
-        if self.role != Some(role) {
-            self.role = Some(role);
+        if self.role.as_ref() != Some(&role) {
+            self.role = Some(role.clone());
             self.out.role = Some(role);
         }
     }

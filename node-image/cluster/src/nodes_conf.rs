@@ -59,7 +59,7 @@ pub(crate) fn print(node: &Node) -> String {
         "{} {}:{}@{}{} myself,{role} {} 0 0 {} connected{}",
         node.id,
         node.ip.map(|ip| ip.to_string()).unwrap_or_default(),
-        node.config.port,
+        node.own_port(),
         node.config.bus_port,
         aux(&node.config.hostname, Some(node.shard)),
         node.primary.map_or_else(|| "-".to_owned(), |id| id.to_string()),

@@ -28,7 +28,7 @@ pub(crate) enum Kind {
 pub(crate) struct Peer {
     pub(crate) ip: Option<IpAddr>,
     pub(crate) port: u16,
-    pub(crate) plain_port: u16,
+    pub(crate) second_port: u16,
     pub(crate) bus_port: u16,
     pub(crate) hostname: String,
     pub(crate) human_name: String,

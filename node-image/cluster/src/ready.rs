@@ -71,12 +71,14 @@ pub struct Send {
 }
 
 /// A connection to open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connect {
     /// Its name.
     pub link: LinkId,
     /// Where to.
     pub address: SocketAddr,
+    /// The host name that the node there announced; empty while none is known.
+    pub hostname: String,
 }
 
 /// A name to resolve.
@@ -89,7 +91,7 @@ pub struct Resolve {
 }
 
 /// What this node is from now on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RoleChange {
     /// It follows nobody.
     Primary,
@@ -101,6 +103,8 @@ pub enum RoleChange {
         ip: Option<IpAddr>,
         /// Its client port.
         port: u16,
+        /// The host name that it announced; empty for none.
+        hostname: String,
     },
 }
 

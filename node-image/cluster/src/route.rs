@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 use holdfast_wire::id::NodeId;
 use holdfast_wire::slot::{SLOTS, Slot, SlotSet};
 
+use crate::config::Ports;
+
 /// A node as clients are sent to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoutedNode {
@@ -20,8 +22,8 @@ pub struct RoutedNode {
     pub id: NodeId,
     /// What a redirection names, by `cluster-preferred-endpoint-type`.
     pub host: String,
-    /// Client port.
-    pub port: u16,
+    /// Client ports.
+    pub ports: Ports,
     /// The primary that it follows.
     pub primary: Option<NodeId>,
     /// Marked FAIL.
@@ -86,11 +88,16 @@ pub enum Route<'a> {
 
 impl Route<'_> {
     /// The error that the client gets, without the leading `-`; `None` for [`Route::Here`].
-    pub fn error(&self, slot: Slot) -> Option<String> {
+    /// `secured`: the client came by TLS, and is sent on to a port that speaks it.
+    pub fn error(&self, slot: Slot, secured: bool) -> Option<String> {
         Some(match self {
             Self::Here => return None,
-            Self::Moved(node) => format!("MOVED {slot} {}:{}", node.host, node.port),
-            Self::Ask(node) => format!("ASK {slot} {}:{}", node.host, node.port),
+            Self::Moved(node) => {
+                format!("MOVED {slot} {}:{}", node.host, node.ports.like(secured))
+            }
+            Self::Ask(node) => {
+                format!("ASK {slot} {}:{}", node.host, node.ports.like(secured))
+            }
             Self::TryAgain => "TRYAGAIN Multiple keys request during rehashing of slot".to_owned(),
             Self::Down(Down::Unbound) => "CLUSTERDOWN Hash slot not served".to_owned(),
             Self::Down(Down::Cluster) => "CLUSTERDOWN The cluster is down".to_owned(),
@@ -269,7 +276,7 @@ mod tests {
         RoutedNode {
             id: NodeId([id; 20]),
             host: format!("10.0.0.{id}"),
-            port: 6379,
+            ports: Ports { plain: 6379, tls: 0 },
             primary: primary.map(|id| NodeId([id; 20])),
             failed: false,
         }
@@ -294,7 +301,7 @@ mod tests {
     };
 
     fn error(map: &SlotMap, slot: u16, access: Access, presence: Presence) -> Option<String> {
-        map.route(Slot(slot), access, || presence).error(Slot(slot))
+        map.route(Slot(slot), access, || presence).error(Slot(slot), false)
     }
 
     #[test]

@@ -7,7 +7,7 @@ use holdfast_wire::slot::{SLOTS, Slot};
 use holdfast_wire::state::{BootState, NodeRole, NodeState, PeerState};
 
 use crate::command::{Endpoint, LinkLine, Shard, ShardNode, SlotRange};
-use crate::config::EndpointType;
+use crate::config::{EndpointType, Ports};
 use crate::node::Node;
 use crate::nodes_conf::{motion_words, slot_words};
 use crate::peer::{Far, Peer};
@@ -18,7 +18,7 @@ struct Shown<'a> {
     id: NodeId,
     ip: String,
     hostname: &'a str,
-    port: u16,
+    ports: Ports,
     peer: Option<&'a Peer>,
 }
 
@@ -26,17 +26,27 @@ impl Node {
     fn shown(&self, id: NodeId) -> Option<Shown<'_>> {
         if id == self.id {
             let ip = self.ip.map(|ip| ip.to_string()).unwrap_or_default();
-            let (hostname, port) = (self.config.hostname.as_str(), self.config.port);
-            return Some(Shown { id, ip, hostname, port, peer: None });
+            let (hostname, ports) = (self.config.hostname.as_str(), self.config.ports);
+            return Some(Shown { id, ip, hostname, ports, peer: None });
         }
         let peer = self.peers.get(&id)?;
         Some(Shown {
             id,
             ip: peer.ip.map(|ip| ip.to_string()).unwrap_or_default(),
             hostname: &peer.hostname,
-            port: peer.port,
+            ports: self.ports_of(peer),
             peer: Some(peer),
         })
+    }
+
+    /// The client ports of a peer.
+    pub(crate) fn ports_of(&self, peer: &Peer) -> Ports {
+        Ports::from_bus(peer.port, peer.second_port, self.config.tls_cluster)
+    }
+
+    /// Our own port that the bus and nodes.conf name.
+    pub(crate) fn own_port(&self) -> u16 {
+        self.config.ports.for_bus(self.config.tls_cluster).0
     }
 
     /// The host that clients are told; none for "the one that you used".
@@ -59,7 +69,7 @@ impl Node {
             .map(|shown| RoutedNode {
                 id: shown.id,
                 host: self.endpoint(&shown).unwrap_or_default(),
-                port: shown.port,
+                ports: shown.ports,
                 primary: shown.peer.map_or(self.primary, |peer| peer.primary),
                 failed: shown.peer.is_some_and(Peer::failed),
             })
@@ -85,11 +95,11 @@ impl Node {
         map
     }
 
-    /// `CLUSTER NODES`.
-    pub(crate) fn nodes_text(&self) -> String {
-        let mut text = self.own_line();
+    /// `CLUSTER NODES`, for a client that came by TLS or in the clear.
+    pub(crate) fn nodes_text(&self, secured: bool) -> String {
+        let mut text = self.own_line(secured);
         for id in self.peers.keys() {
-            text += &self.peer_line(*id);
+            text += &self.peer_line(*id, secured);
         }
         for (address, handshake) in &self.handshakes {
             text += &format!(
@@ -104,14 +114,15 @@ impl Node {
         text
     }
 
-    fn own_line(&self) -> String {
+    /// Our own line, with a line end.
+    pub(crate) fn own_line(&self, secured: bool) -> String {
         let role = if self.is_primary() { "master" } else { "slave" };
         let no_failover = if self.config.replica_no_failover { ",nofailover" } else { "" };
         format!(
             "{} {}:{}@{}{} myself,{role}{no_failover} {} 0 {} {} connected{}{}\n",
             self.id,
             self.ip.map(|ip| ip.to_string()).unwrap_or_default(),
-            self.config.port,
+            self.config.ports.like(secured),
             self.config.bus_port,
             hostname_word(&self.config.hostname),
             self.primary.map_or_else(|| "-".to_owned(), |id| id.to_string()),
@@ -123,7 +134,7 @@ impl Node {
     }
 
     /// The line of a member, with a line end; empty when it is none.
-    pub(crate) fn peer_line(&self, id: NodeId) -> String {
+    pub(crate) fn peer_line(&self, id: NodeId, secured: bool) -> String {
         let Some(peer) = self.peers.get(&id) else { return String::new() };
         let mut flags = if peer.is_replica { "slave".to_owned() } else { "master".to_owned() };
         for (word, when) in [
@@ -141,7 +152,7 @@ impl Node {
         format!(
             "{id} {}:{}@{}{} {flags} {} {} {} {epoch} {}{}\n",
             peer.ip.map(|ip| ip.to_string()).unwrap_or_default(),
-            peer.port,
+            self.ports_of(peer).like(secured),
             peer.bus_port,
             hostname_word(&peer.hostname),
             peer.primary.map_or_else(|| "-".to_owned(), |id| id.to_string()),
@@ -152,8 +163,8 @@ impl Node {
         )
     }
 
-    /// `CLUSTER SLOTS`.
-    pub(crate) fn slot_ranges(&self) -> Vec<SlotRange> {
+    /// `CLUSTER SLOTS`, for a client that came by TLS or in the clear.
+    pub(crate) fn slot_ranges(&self, secured: bool) -> Vec<SlotRange> {
         let mut ranges = Vec::new();
         for (owner, slots) in self.slots.iter() {
             let replicas = self.replicas_of(owner).into_iter();
@@ -162,7 +173,7 @@ impl Node {
                 .into_iter()
                 .chain(replicas.filter(live))
                 .filter_map(|id| self.shown(id))
-                .map(|shown| self.endpoint_entry(&shown))
+                .map(|shown| self.endpoint_entry(&shown, secured))
                 .collect();
             let entry = |(start, end)| SlotRange { start, end, nodes: nodes.clone() };
             ranges.extend(slots.ranges().into_iter().map(entry));
@@ -171,7 +182,7 @@ impl Node {
         ranges
     }
 
-    fn endpoint_entry(&self, shown: &Shown<'_>) -> Endpoint {
+    fn endpoint_entry(&self, shown: &Shown<'_>, secured: bool) -> Endpoint {
         let mut metadata = Vec::new();
         if self.config.endpoint_type != EndpointType::Ip && !shown.ip.is_empty() {
             metadata.push(("ip", shown.ip.clone()));
@@ -179,7 +190,12 @@ impl Node {
         if self.config.endpoint_type != EndpointType::Hostname && !shown.hostname.is_empty() {
             metadata.push(("hostname", shown.hostname.to_owned()));
         }
-        Endpoint { host: self.endpoint(shown), port: shown.port, id: shown.id, metadata }
+        Endpoint {
+            host: self.endpoint(shown),
+            port: shown.ports.like(secured),
+            id: shown.id,
+            metadata,
+        }
     }
 
     /// Replicas of a primary, ourselves included, by id.
@@ -220,7 +236,7 @@ impl Node {
         };
         ShardNode {
             id: shown.id,
-            port: shown.port,
+            ports: shown.ports,
             ip: shown.ip.clone(),
             endpoint: self.endpoint(shown),
             hostname: shown.hostname.to_owned(),
@@ -321,7 +337,7 @@ impl Node {
             slots_assigned: self.slots.assigned().min(SLOTS),
             synced_replicas: if self.is_primary() { synced } else { Vec::new() },
             address: self.ip.map(|ip| ip.to_string()).unwrap_or_default(),
-            port: self.config.port,
+            port: self.own_port(),
             bus_port: self.config.bus_port,
             hostname: self.config.hostname.clone(),
             peers: self.peers.iter().map(|(id, peer)| self.peer_state(*id, peer)).collect(),

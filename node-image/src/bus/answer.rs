@@ -45,7 +45,7 @@ impl Bus {
         let keys = u64::try_from(self.shared.stats.keys.get()).unwrap_or(0);
         let slots: SlotSet = command.slots_to_count().collect();
         if slots.is_empty() {
-            return self.command(asker, command, CommandFacts { keys, keys_in_slots: 0 });
+            return self.command(asker, command, CommandFacts { keys, ..CommandFacts::default() });
         }
         let question = self.next_token();
         self.questions.insert(question, Question { asker, command });

@@ -47,7 +47,7 @@ pub fn on_message(core: &mut Core, message: FromBus) {
 pub(crate) fn facts(core: &Core, slots: impl Iterator<Item = Slot>) -> CommandFacts {
     let keys = core.store.len(0) as u64;
     let keys_in_slots = slots.map(|slot| core.store.slot_len(slot) as u64).sum();
-    CommandFacts { keys, keys_in_slots }
+    CommandFacts { keys, keys_in_slots, secured: false }
 }
 
 fn on_routing(core: &mut Core, map: Arc<SlotMap>) {
@@ -62,13 +62,13 @@ fn redirect_blocked(core: &mut Core) {
         return;
     }
     let routing = Arc::clone(&core.routing);
-    let stray = |key: &[u8]| {
+    let stray = |key: &[u8], secured: bool| {
         let slot = key_slot(key);
         let owner = routing.owner(slot);
         match owner {
             Some(owner) if owner.id == routing.my_id && routing.ok => None,
             Some(owner) if routing.ok => {
-                Some(format!("MOVED {slot} {}:{}", owner.host, owner.port))
+                Some(format!("MOVED {slot} {}:{}", owner.host, owner.ports.like(secured)))
             }
             _ => Some("CLUSTERDOWN The cluster is down".to_owned()),
         }
@@ -78,7 +78,7 @@ fn redirect_blocked(core: &mut Core) {
         .iter()
         .filter_map(|client| {
             let blocked = client.blocked.as_ref()?;
-            Some((client.id, stray(blocked.block.keys.first()?)?))
+            Some((client.id, stray(blocked.block.keys.first()?, client.is_secured())?))
         })
         .collect();
     for (id, text) in astray {

@@ -19,6 +19,10 @@ use holdfast_cluster::{Connect, Event, LinkId, Ticket};
 use holdfast_wire::bus;
 
 use super::stream::{Gone, Left, Stream};
+use crate::config::Name;
+use crate::shared::Shared;
+use crate::tls::{Contexts, server_name};
+use crate::transport::Socket;
 
 /// Bytes that a peer may leave unread before its link is cut.
 const UNREAD_MAX: usize = 48 * 1024 * 1024;
@@ -59,11 +63,12 @@ pub(super) struct Links {
     next_inbound: u64,
     inbound: usize,
     source: Option<IpAddr>,
+    shared: Arc<Shared>,
 }
 
 impl Links {
     /// `source`: the address that outbound links come from, when it is not the kernel's choice.
-    pub(super) fn new(registry: Registry, source: Option<IpAddr>) -> Self {
+    pub(super) fn new(registry: Registry, source: Option<IpAddr>, shared: Arc<Shared>) -> Self {
         Self {
             registry,
             links: BTreeMap::new(),
@@ -74,12 +79,14 @@ impl Links {
             next_inbound: 0,
             inbound: 0,
             source,
+            shared,
         }
     }
 
     /// Begins to open a link. What fails at once is told at once.
     pub(super) fn connect(&mut self, wish: Connect, now_ms: u64, events: &mut VecDeque<Event>) {
         let opened = open_socket(wish.address, self.source)
+            .and_then(|socket| self.secure_opened(socket, &wish))
             .and_then(|socket| self.add(wish.link, socket, wish.address.ip(), true, now_ms));
         if let Err(error) = opened {
             let refused = error.kind() == io::ErrorKind::ConnectionRefused;
@@ -111,16 +118,44 @@ impl Links {
             let local_ip = socket.local_addr().map_or(peer_ip, |a| a.ip().to_canonical());
             let link = LinkId::inbound(self.next_inbound);
             self.next_inbound += 1;
-            if self.add(link, socket, peer_ip, false, now_ms).is_ok() {
+            let socket = self.secure_accepted(socket);
+            let added = socket.and_then(|socket| self.add(link, socket, peer_ip, false, now_ms));
+            if added.is_ok() {
                 events.push_back(Event::Accepted { link, peer_ip, local_ip });
             }
+        }
+    }
+
+    /// The TLS contexts, where the bus speaks TLS.
+    fn contexts(&self) -> io::Result<Option<Arc<Contexts>>> {
+        if !self.shared.config.load().yes(Name::TlsCluster) {
+            return Ok(None);
+        }
+        let contexts = self.shared.tls.contexts();
+        contexts.map(Some).ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    fn secure_opened(&self, socket: TcpStream, wish: &Connect) -> io::Result<Socket> {
+        match self.contexts()? {
+            None => Ok(Socket::Plain(socket)),
+            Some(contexts) => {
+                let name = server_name(&wish.hostname, wish.address.ip());
+                Socket::opened(socket, Arc::clone(&contexts.client), name)
+            }
+        }
+    }
+
+    fn secure_accepted(&self, socket: TcpStream) -> io::Result<Socket> {
+        match self.contexts()? {
+            None => Ok(Socket::Plain(socket)),
+            Some(contexts) => Socket::accepted(socket, Arc::clone(&contexts.bus)),
         }
     }
 
     fn add(
         &mut self,
         id: LinkId,
-        mut socket: TcpStream,
+        mut socket: Socket,
         peer_ip: IpAddr,
         connecting: bool,
         now_ms: u64,

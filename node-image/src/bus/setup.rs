@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use holdfast_cluster::{Config as ClusterConfig, EndpointType, Millis, Node, nodes_conf};
+use holdfast_cluster::{Config as ClusterConfig, EndpointType, Millis, Node, Ports, nodes_conf};
 use mio::net::TcpListener;
 use mio::{Interest, Poll, Token};
 
@@ -120,7 +120,7 @@ pub fn start(
     let jobs = Jobs::new(node.id(), Arc::clone(shared), to_core.clone(), parts.outbox);
     let mut bus = Bus {
         node,
-        links: Links::new(registry, source_address(&config)),
+        links: Links::new(registry, source_address(&config), Arc::clone(shared)),
         controls,
         jobs,
         record: Record::default(),
@@ -187,13 +187,18 @@ pub(super) fn cluster_config(shared: &Shared) -> ClusterConfig {
         0 => otherwise,
         port => u16::try_from(port).unwrap_or(otherwise),
     };
-    let client_port = config.int(Name::Port) as u16;
+    let (client_port, tls_port) = (config.int(Name::Port) as u16, config.int(Name::TlsPort) as u16);
     ClusterConfig {
         boot_id: shared.boot_id,
         cluster_id: config.text(Name::HoldfastClusterId).parse().ok(),
         allow_foreign_nodes: config.yes(Name::ClusterAllowForeignNodes),
         node_timeout_ms: number(Name::ClusterNodeTimeout),
-        port: port(Name::ClusterAnnouncePort, client_port),
+        ports: Ports {
+            plain: port(Name::ClusterAnnouncePort, client_port),
+            tls: port(Name::ClusterAnnounceTlsPort, tls_port),
+        },
+        tls_cluster: config.yes(Name::TlsCluster),
+        tls_replication: config.yes(Name::TlsReplication),
         bus_port: port(Name::ClusterAnnounceBusPort, config.bus_port()),
         announce_ip: announce_ip(&config),
         hostname: config.text(Name::ClusterAnnounceHostname).to_owned(),

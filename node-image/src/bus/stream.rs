@@ -11,7 +11,7 @@
 use std::io::{self, Read, Write};
 use std::net::IpAddr;
 
-use mio::net::TcpStream;
+use crate::transport::Socket;
 
 /// Bytes read from one socket in one turn of the loop.
 const READ_SHARE: usize = 1024 * 1024;
@@ -67,7 +67,7 @@ impl Gone {
 /// A non-blocking socket with what was read and not yet taken, and what is not yet written.
 pub(crate) struct Stream {
     /// The socket, for (de)registration.
-    pub(crate) socket: TcpStream,
+    pub(crate) socket: Socket,
     /// Where the peer is.
     pub(crate) peer_ip: IpAddr,
     /// Bytes read and not yet taken.
@@ -79,7 +79,7 @@ pub(crate) struct Stream {
 
 impl Stream {
     /// `unread_max`: bytes that the peer may leave unread before it is cut off.
-    pub(crate) fn new(socket: TcpStream, peer_ip: IpAddr, unread_max: usize) -> Self {
+    pub(crate) fn new(socket: Socket, peer_ip: IpAddr, unread_max: usize) -> Self {
         // Heartbeats and votes are small and urgent.
         let _ = socket.set_nodelay(true);
         Self { socket, peer_ip, inbox: Vec::new(), outbox: Vec::new(), written: 0, unread_max }
@@ -126,6 +126,7 @@ impl Stream {
                 Err(error) => return Err(Gone::from_io(error)),
             }
         }
+        self.socket.push().map_err(Gone::from_io)?;
         if self.written == self.outbox.len() {
             self.outbox.clear();
             self.written = 0;
@@ -168,7 +169,8 @@ mod tests {
         let ours = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (theirs, from) = listener.accept().unwrap();
         ours.set_nonblocking(true).unwrap();
-        (Stream::new(TcpStream::from_std(ours), from.ip(), unread_max), theirs)
+        let ours = mio::net::TcpStream::from_std(ours);
+        (Stream::new(ours.into(), from.ip(), unread_max), theirs)
     }
 
     #[test]

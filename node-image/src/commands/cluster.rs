@@ -209,7 +209,8 @@ fn ask_bus(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, CommandError> {
         ParseError::Arity(name) => CommandError::wrong_arity(&format!("cluster|{name}")),
         error => CommandError::text(error.to_string()),
     })?;
-    let facts = facts(ctx.core, command.slots_to_count());
+    let mut facts = facts(ctx.core, command.slots_to_count());
+    facts.secured = ctx.is_secured();
     let token = ctx.promise();
     let asker = Asker::Client(token);
     ctx.core.to_bus.send(ToBus::Command { asker, command, facts });

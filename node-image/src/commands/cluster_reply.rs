@@ -93,11 +93,15 @@ fn shard(shard: &Shard, out: &mut ReplyBuf) {
 }
 
 fn shard_node(node: &ShardNode, out: &mut ReplyBuf) {
-    out.map(7 + usize::from(!node.hostname.is_empty()));
+    let ports = [("port", node.ports.plain), ("tls-port", node.ports.tls)];
+    let ports = ports.into_iter().filter(|(_, port)| *port != 0);
+    out.map(6 + ports.clone().count() + usize::from(!node.hostname.is_empty()));
     out.bulk_str("id");
     out.bulk_str(&node.id.to_string());
-    out.bulk_str("port");
-    out.integer(i64::from(node.port));
+    for (name, port) in ports {
+        out.bulk_str(name);
+        out.integer(i64::from(port));
+    }
     out.bulk_str("ip");
     out.bulk_str(&node.ip);
     out.bulk_str("endpoint");

@@ -75,7 +75,8 @@ fn read(
 }
 
 fn ask(ctx: &mut Ctx<'_>, command: ClusterCommand) -> Outcome {
-    let facts = facts(ctx.core, command.slots_to_count());
+    let mut facts = facts(ctx.core, command.slots_to_count());
+    facts.secured = ctx.is_secured();
     let token = ctx.promise();
     let asker = Asker::Client(token);
     ctx.core.to_bus.send(ToBus::Command { asker, command, facts });

@@ -81,6 +81,7 @@ fn migrate(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, CommandError> {
         db,
         replace: options.replace,
         copy: options.copy,
+        contexts: crate::migration::contexts(&ctx.core.shared),
         timeout: Duration::from_millis(timeout_ms),
         token,
     };

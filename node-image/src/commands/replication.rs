@@ -193,7 +193,7 @@ fn replicaof(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, CommandError>
     }
     let port = parse_i64(port).and_then(|port| u16::try_from(port).ok());
     let port = port.ok_or(CommandError::new("ERR Invalid master port"))?;
-    let address = PrimaryAddress { host: text(host), port };
+    let address = PrimaryAddress { host: text(host), port, hostname: String::new() };
     let following = ctx.core.replication.following.as_ref();
     if following.is_some_and(|following| following.address == address) {
         ctx.reply.simple("OK Already connected to specified master");

@@ -384,7 +384,7 @@ directives! {
     ClusterAnnounceBusPort "cluster-announce-bus-port" "" PORT, "0", Live,
         "Bus port that they are told.";
     ClusterAnnounceTlsPort "cluster-announce-tls-port" "" PORT, "0", Live,
-        "Accepted: there is no TLS yet.";
+        "Client port for TLS that they are told.";
     ClusterAnnounceHostname "cluster-announce-hostname" "" K::Text, "", Live,
         "Host name that other nodes and clients are told.";
     ClusterPreferredEndpointType "cluster-preferred-endpoint-type" ""

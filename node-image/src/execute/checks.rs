@@ -276,7 +276,10 @@ fn route(
     };
     match routing.route(slot, access, presence) {
         Route::Here => Ok(Some(slot)),
-        other => Err(CommandError::text(other.error(slot).unwrap_or_default())),
+        other => {
+            let secured = core.clients.get(id).is_some_and(Client::is_secured);
+            Err(CommandError::text(other.error(slot, secured).unwrap_or_default()))
+        }
     }
 }
 

@@ -27,7 +27,7 @@ use holdfast_wire::slot::{Slot, SlotSet};
 use super::jobs::{Job, JobState};
 use super::mover::restore;
 use super::peer::{Credentials, Peer, PeerError};
-use super::{Batch, KeyOrder};
+use super::{Batch, KeyOrder, contexts};
 use crate::bus::{Asker, FromBus, ToBus};
 use crate::clock::unix_ms;
 use crate::config::Name;
@@ -251,7 +251,10 @@ impl Runner<'_> {
                 return Err(unknown("the node is marked as failed"));
             }
             let credentials = credentials(&self.road.shared);
-            let peer = Peer::open(&known.address, known.port, &credentials, ANSWER_PATIENCE)?;
+            let contexts = contexts(&self.road.shared);
+            let names = (known.address.as_str(), known.hostname.as_str());
+            let peer =
+                Peer::open(names, known.port, contexts.as_deref(), &credentials, ANSWER_PATIENCE)?;
             return Ok(self.peer.insert(peer));
         }
         self.peer.as_mut().ok_or_else(|| PeerError::Broken("the connection is gone".to_owned()))

@@ -8,6 +8,7 @@
 //! Not known here: slots.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use holdfast_wire::resp::Value;
@@ -18,6 +19,7 @@ use super::{Kept, KeyOrder, Packed};
 use crate::bus::FromBus;
 use crate::commands::AnswerToken;
 use crate::messages::{Outbox, ToCore};
+use crate::tls::Contexts;
 
 /// Threads at the same time.
 const RUNNING_MAX: usize = 64;
@@ -31,6 +33,8 @@ pub(crate) type Target = (String, u16, Credentials);
 /// What one MIGRATE moves, and how.
 #[derive(Debug)]
 pub(crate) struct Freight {
+    /// Certificates, where nodes speak TLS to each other.
+    pub(crate) contexts: Option<Arc<Contexts>>,
     /// Number of the lock on the keys.
     pub lock: u64,
     /// The keys.
@@ -132,7 +136,8 @@ fn connect(freight: &Freight, kept: Option<Peer>) -> Result<Peer, PeerError> {
         }
     }
     let (host, port, credentials) = &freight.target;
-    Peer::open(host, *port, credentials, freight.timeout)
+    let contexts = freight.contexts.as_deref();
+    Peer::open((host, host), *port, contexts, credentials, freight.timeout)
 }
 
 /// Sends keys in one go and reads an answer for each. `arrived` gets the places of those that the

@@ -4,11 +4,15 @@
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use holdfast_wire::resp::Value;
 use holdfast_wire::resp::request::encode_into;
 use holdfast_wire::resp::value::Parser;
+use rustls::{ClientConnection, StreamOwned};
+
+use crate::tls::{Contexts, server_name};
 
 /// How to prove who we are.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -38,9 +42,58 @@ pub(crate) enum PeerError {
     Refused(String),
 }
 
+/// A socket, in the clear or secured by TLS.
+enum Stream {
+    Plain(TcpStream),
+    Secured(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Stream {
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Secured(secured) => &secured.sock,
+        }
+    }
+
+    /// `name`: the host name that the other node announced, or the host that somebody named.
+    fn secured(socket: TcpStream, contexts: &Contexts, name: &str) -> Result<Self, String> {
+        let ip = socket.peer_addr().map_err(|error| error.to_string())?.ip();
+        let config = Arc::clone(&contexts.client);
+        let session = ClientConnection::new(config, server_name(name, ip));
+        let session = session.map_err(|error| error.to_string())?;
+        Ok(Self::Secured(Box::new(StreamOwned::new(session, socket))))
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.read(buffer),
+            Self::Secured(secured) => secured.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.write(bytes),
+            Self::Secured(secured) => secured.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.flush(),
+            Self::Secured(secured) => secured.flush(),
+        }
+    }
+}
+
 /// One connection.
 pub(crate) struct Peer {
-    stream: TcpStream,
+    stream: Stream,
     parser: Parser,
     inbox: Vec<u8>,
     patience: Duration,
@@ -48,10 +101,12 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// Connects and authenticates. `patience` is for connecting and for each answer.
+    /// Connects and authenticates. `patience` is for connecting and for each answer; with
+    /// `contexts` the connection is secured, and the certificate must be that of `name`.
     pub(crate) fn open(
-        host: &str,
+        (host, name): (&str, &str),
         port: u16,
+        contexts: Option<&Contexts>,
         credentials: &Credentials,
         patience: Duration,
     ) -> Result<Self, PeerError> {
@@ -61,6 +116,15 @@ impl Peer {
         let stream = TcpStream::connect_timeout(&address, patience)
             .and_then(|stream| stream.set_nodelay(true).map(|()| stream))
             .map_err(|error| failed(error.to_string()))?;
+        let stream = match contexts {
+            None => Stream::Plain(stream),
+            Some(contexts) => {
+                // The handshake happens within the first request.
+                let timed = stream.set_read_timeout(Some(patience));
+                timed.map_err(|error| failed(error.to_string()))?;
+                Stream::secured(stream, contexts, name).map_err(failed)?
+            }
+        };
         let (parser, inbox) = (Parser::default(), Vec::new());
         let mut peer = Self { stream, parser, inbox, patience, db: None };
         if let Some(password) = &credentials.password {
@@ -103,8 +167,8 @@ impl Peer {
     /// Sends requests that are already encoded; as many [`Peer::answer`]s follow.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<(), PeerError> {
         let broken = |error: std::io::Error| PeerError::Broken(error.to_string());
-        self.stream.set_write_timeout(Some(self.patience)).map_err(broken)?;
-        self.stream.write_all(bytes).map_err(broken)
+        self.stream.socket().set_write_timeout(Some(self.patience)).map_err(broken)?;
+        self.stream.write_all(bytes).and_then(|()| self.stream.flush()).map_err(broken)
     }
 
     /// The next answer, error replies included.
@@ -125,7 +189,7 @@ impl Peer {
                 return Err(broken("no answer in time"));
             }
             let mut chunk = [0; 16 * 1024];
-            let read = self.stream.set_read_timeout(Some(left));
+            let read = self.stream.socket().set_read_timeout(Some(left));
             match read.and_then(|()| self.stream.read(&mut chunk)) {
                 Ok(0) => return Err(broken("the connection was closed")),
                 Ok(n) => self.inbox.extend(chunk.iter().take(n)),

@@ -14,6 +14,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use holdfast_store::Store;
@@ -28,6 +29,9 @@ use super::{PrimaryAddress, feed, resolve};
 use crate::config::Name;
 use crate::core::Core;
 use crate::event_loop::REPLICATION_TOKENS;
+use crate::shared::Shared;
+use crate::tls::server_name;
+use crate::transport::Socket;
 
 /// Rest between two attempts.
 const RETRY_MS: i64 = 1000;
@@ -68,7 +72,7 @@ pub struct Following {
     /// Since when the link is down; none while it is up.
     pub down_since_ms: Option<i64>,
     pub(super) stage: Stage,
-    socket: Option<TcpStream>,
+    socket: Option<Socket>,
     input: Vec<u8>,
     at: usize,
     parser: Parser,
@@ -142,10 +146,11 @@ const TOKEN: Token = Token(REPLICATION_TOKENS.start);
 pub fn drop_link(core: &mut Core) {
     let now_ms = core.now_ms;
     let Some(following) = &mut core.replication.following else { return };
-    if let Some(mut socket) = following.socket.take()
-        && let Err(error) = core.registry.deregister(&mut socket)
-    {
-        tracing::debug!("failed to stop watching the primary's socket: {error}");
+    if let Some(mut socket) = following.socket.take() {
+        socket.say_goodbye();
+        if let Err(error) = core.registry.deregister(&mut socket) {
+            tracing::debug!("failed to stop watching the primary's socket: {error}");
+        }
     }
     if following.is_streaming() {
         following.down_since_ms = Some(now_ms);
@@ -194,11 +199,11 @@ fn connect(core: &mut Core) {
     if following.address.host.is_empty() || core.routing.primary_lame {
         return;
     }
-    let socket = resolve(&following.address).and_then(TcpStream::connect);
+    let socket = open(&core.shared, &following.address);
     let mut socket = match socket {
         Ok(socket) => socket,
         Err(error) => {
-            let PrimaryAddress { host, port } = &following.address;
+            let PrimaryAddress { host, port, .. } = &following.address;
             return tracing::warn!("failed to connect to MASTER {host}:{port}: {error}");
         }
     };
@@ -208,6 +213,19 @@ fn connect(core: &mut Core) {
     }
     following.socket = Some(socket);
     following.stage = Stage::Connecting;
+}
+
+/// A connection on its way, by TLS where replication speaks it.
+fn open(shared: &Shared, address: &PrimaryAddress) -> io::Result<Socket> {
+    let at = resolve(address)?;
+    let socket = TcpStream::connect(at)?;
+    if !shared.config.load().yes(Name::TlsReplication) {
+        return Ok(Socket::Plain(socket));
+    }
+    let contexts = shared.tls.contexts().ok_or(io::ErrorKind::NotConnected)?;
+    // REPLICAOF names a host, a cluster the address and the host name that goes with it.
+    let named = if address.hostname.is_empty() { &address.host } else { &address.hostname };
+    Socket::opened(socket, Arc::clone(&contexts.client), server_name(named, at.ip()))
 }
 
 /// The socket is ready.
@@ -268,6 +286,9 @@ fn flush(core: &mut Core) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return fail(core, &format!("failed to write: {error}")),
         }
+    }
+    if let Err(error) = socket.push() {
+        fail(core, &format!("failed to write: {error}"));
     }
 }
 

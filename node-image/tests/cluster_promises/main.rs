@@ -9,5 +9,6 @@ mod garbage;
 mod migration;
 mod nodes;
 mod pubsub;
+mod secured;
 mod shutdown;
 mod stock;

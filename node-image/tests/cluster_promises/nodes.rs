@@ -215,9 +215,14 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// `primaries * (1 + replicas)` nodes joined by `redis-cli --cluster create`.
     pub(crate) fn create(primaries: usize, replicas: usize, extra: &[&str]) -> Self {
-        let root = tempfile::tempdir().unwrap();
         let count = primaries * (1 + replicas);
-        let nodes: Vec<Server> = (0..count).map(|_| Server::node(root.path(), extra)).collect();
+        Self::create_of(|root| (0..count).map(|_| Server::node(root, extra)).collect(), replicas)
+    }
+
+    /// The same of nodes that `start` makes below a folder.
+    pub(crate) fn create_of(start: impl FnOnce(&Path) -> Vec<Server>, replicas: usize) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let nodes = start(root.path());
         let mut args = vec!["--cluster".to_owned(), "create".to_owned()];
         args.extend(nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)));
         args.extend(

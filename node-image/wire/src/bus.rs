@@ -94,10 +94,11 @@ pub struct Header {
     pub replica_of: Option<NodeId>,
     /// The address that it announces; without one the receiver takes the connection's.
     pub ip: Option<IpAddr>,
-    /// Client port.
+    /// Client port; the TLS port where the bus speaks TLS.
     pub port: u16,
-    /// Plaintext client port when `port` is for TLS, else 0.
-    pub plain_port: u16,
+    /// The other client port: in the clear when `port` is for TLS, by TLS when it is not; 0 for
+    /// none.
+    pub second_port: u16,
     /// Bus port.
     pub bus_port: u16,
     /// See [`flags`].
@@ -171,14 +172,15 @@ pub struct Gossip {
     pub pong_received_s: u32,
     /// Its address; none when unknown.
     pub ip: Option<IpAddr>,
-    /// Client port.
+    /// Client port; the TLS port where the bus speaks TLS.
     pub port: u16,
     /// Bus port.
     pub bus_port: u16,
     /// See [`flags`].
     pub flags: u16,
-    /// Plaintext client port when `port` is for TLS, else 0.
-    pub plain_port: u16,
+    /// The other client port: in the clear when `port` is for TLS, by TLS when it is not; 0 for
+    /// none.
+    pub second_port: u16,
 }
 
 /// Extensions of a heartbeat.

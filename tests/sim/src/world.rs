@@ -232,10 +232,10 @@ impl World {
     fn change_role(&mut self, host: HostId, role: holdfast_cluster::RoleChange) {
         use holdfast_cluster::RoleChange::{Primary, ReplicaOf};
         let place = &mut self.hosts[host];
-        if matches!((place.role, role), (ReplicaOf { .. }, Primary)) {
+        if matches!((&place.role, &role), (ReplicaOf { .. }, Primary)) {
             self.coverage.failovers += 1;
         }
-        if let (ReplicaOf { id: old, .. }, ReplicaOf { id: new, .. }) = (place.role, role)
+        if let (ReplicaOf { id: old, .. }, ReplicaOf { id: new, .. }) = (&place.role, &role)
             && old != new
         {
             place.sync_ends = None;
@@ -447,7 +447,7 @@ impl World {
     pub fn command(&mut self, host: HostId, command: ClusterCommand) -> Result<Reply, String> {
         self.number += 1;
         let token = Token(self.number);
-        let facts = CommandFacts { keys: self.hosts[host].keys, keys_in_slots: 0 };
+        let facts = CommandFacts { keys: self.hosts[host].keys, ..CommandFacts::default() };
         let life = self.hosts[host].life;
         let text = format!("{command:?}");
         self.give(host, life, Event::Command { token, command, facts })?;

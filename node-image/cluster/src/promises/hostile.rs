@@ -17,7 +17,7 @@ fn a_body() -> impl Strategy<Value = Body> {
         port: 1,
         bus_port: flags,
         flags,
-        plain_port: 0,
+        second_port: 0,
     });
     let beat = prop::collection::vec(gossip, 0..4)
         .prop_map(|gossip| Heartbeat { gossip, ..Heartbeat::default() });

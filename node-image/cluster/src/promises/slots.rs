@@ -100,7 +100,7 @@ fn the_classic_way_moves_a_slot() {
     net.ok(0, set(SlotChange::Migrating(target)));
     assert_eq!(net.node(0).routing().migrating_to(Slot(3)), Some(target));
     assert_eq!(net.node(1).routing().importing_from(Slot(3)), Some(source));
-    let keys = CommandFacts { keys: 5, keys_in_slots: 1 };
+    let keys = CommandFacts { keys: 5, keys_in_slots: 1, secured: false };
     let held = net.command(0, set(SlotChange::Node(target)), keys);
     assert!(held.unwrap_err().contains("while I still hold keys"));
     net.ok(1, set(SlotChange::Node(target)));
@@ -115,7 +115,7 @@ fn errors_are_the_ones_that_redis_gives() {
     let mut net = Net::cluster(2, 1);
     let stranger = NodeId([0xee; 20]);
     let primary = net.id(0);
-    let keys = CommandFacts { keys: 1, keys_in_slots: 0 };
+    let keys = CommandFacts { keys: 1, ..CommandFacts::default() };
     let mut error = |at, command| net.command(at, command, keys).unwrap_err();
     assert_eq!(error(0, ClusterCommand::AddSlots(share(1, 2))), "ERR Slot 8192 is already busy");
     assert_eq!(error(0, ClusterCommand::Forget(stranger)), format!("ERR Unknown node {stranger}"));

@@ -102,7 +102,7 @@ fn decode_header(reader: &mut Reader<'_>, port: u16) -> Result<(Header, u16), De
     let ip = address(reader.take(46).ok_or(short)?);
     let extensions = reader.u16().ok_or(short)?;
     let ours = reader.take(30).ok_or(short)?.starts_with(&MARK[..4]);
-    let plain_port = reader.u16().ok_or(short)?;
+    let second_port = reader.u16().ok_or(short)?;
     let bus_port = reader.u16().ok_or(short)?;
     let flags = reader.u16().ok_or(short)?;
     let state = reader.take(4).ok_or(short)?;
@@ -116,7 +116,7 @@ fn decode_header(reader: &mut Reader<'_>, port: u16) -> Result<(Header, u16), De
         replica_of,
         ip,
         port,
-        plain_port,
+        second_port,
         bus_port,
         flags,
         cluster_ok: *state == 0,
@@ -187,7 +187,7 @@ fn decode_gossip(reader: &mut Reader<'_>) -> Result<Gossip, DecodeError> {
         port: reader.u16().ok_or(short)?,
         bus_port: reader.u16().ok_or(short)?,
         flags: reader.u16().ok_or(short)?,
-        plain_port: reader.u16().ok_or(short)?,
+        second_port: reader.u16().ok_or(short)?,
     };
     reader.take(2).ok_or(short)?;
     Ok(gossip)

@@ -42,7 +42,7 @@ pub fn encode(packet: &Packet) -> Vec<u8> {
     frame.extend(extensions.to_be_bytes());
     frame.extend(if header.ours { MARK } else { [0; MARK.len()] });
     frame.extend([0; 30 - MARK.len()]);
-    frame.extend(header.plain_port.to_be_bytes());
+    frame.extend(header.second_port.to_be_bytes());
     frame.extend(header.bus_port.to_be_bytes());
     frame.extend(header.flags.to_be_bytes());
     frame.push(u8::from(!header.cluster_ok));
@@ -107,7 +107,7 @@ fn push_gossip(out: &mut Vec<u8>, gossip: &Gossip) {
     out.extend(gossip.port.to_be_bytes());
     out.extend(gossip.bus_port.to_be_bytes());
     out.extend(gossip.flags.to_be_bytes());
-    out.extend(gossip.plain_port.to_be_bytes());
+    out.extend(gossip.second_port.to_be_bytes());
     out.extend([0, 0]);
 }
 

@@ -15,7 +15,7 @@ fn header() -> Header {
         replica_of: None,
         ip: Some([10, 0, 0, 7].into()),
         port: 6379,
-        plain_port: 0,
+        second_port: 0,
         bus_port: 16379,
         flags: flags::MYSELF | flags::PRIMARY,
         cluster_ok: true,
@@ -35,7 +35,7 @@ fn gossip(node: u8) -> Gossip {
         port: 6380,
         bus_port: 16380,
         flags: flags::REPLICA | flags::PFAIL,
-        plain_port: 0,
+        second_port: 0,
     }
 }
 
