@@ -201,7 +201,7 @@ fn check_served(
     match routing.route(slot, access, presence) {
         Route::Here => Ok(()),
         other => {
-            let text = other.error(slot).unwrap_or_default();
+            let text = other.error(slot, false).unwrap_or_default();
             Err(match (text.starts_with("CLUSTERDOWN"), access.write && text.contains("only")) {
                 (true, true) => CommandError::new(
                     "ERR Script attempted to execute a write command while the cluster is down \
