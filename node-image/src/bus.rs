@@ -90,6 +90,13 @@ pub enum ToBus {
         /// Ticket of `ToDisk::NodesConf`.
         ticket: Ticket,
     },
+    /// The disk thread's answer to `ToDisk::Fence`.
+    Fenced {
+        /// The token.
+        token: u64,
+        /// It is durable; otherwise it could not be written.
+        durable: bool,
+    },
     /// A name was looked up.
     Resolved {
         /// Who announced the name.

@@ -3,8 +3,9 @@
 //! It answers whatever the cores do, because no core is needed for it. There is one internal user,
 //! `holdfast`; nothing but AUTH is understood before that. A connection that has named a fencing
 //! token keeps it, and an order that changes something is refused on a connection whose token is
-//! lower than the highest one that this process has seen: a leader that has been replaced and does
-//! not know it can look, but not touch.
+//! lower than the highest one that this node has seen: a leader that has been replaced and does
+//! not know it can look, but not touch. A token is durable before it is answered, so that the next
+//! life of the node refuses lower ones, too.
 //!
 //! Requests of one connection are carried out one after the other; the next is read when the last
 //! is answered. Not known here: what the orders do (`bus/orders.rs`).
@@ -53,6 +54,8 @@ struct Connection {
     protocol: Protocol,
     authenticated: bool,
     fence: u64,
+    /// The token that is to be durable before the answer.
+    fencing: Option<u64>,
     /// An order runs; its answer comes before anything else is read.
     busy: bool,
     /// The connection ends when its last answer has gone.
@@ -68,19 +71,29 @@ pub(crate) struct Controls {
     password_file: PathBuf,
     password: String,
     fence: u64,
+    /// The highest token that is on disk.
+    durable_fence: u64,
 }
 
 impl Controls {
     /// `password_file` is read again when a password is wrong, so that it can be changed while
     /// the node runs.
-    pub(crate) fn new(password_file: PathBuf) -> std::io::Result<Self> {
+    pub(crate) fn new(password_file: PathBuf, fence: u64) -> std::io::Result<Self> {
         let password = if password_file.as_os_str().is_empty() {
             String::new()
         } else {
             read_secret(&password_file)?
         };
         let (connections, by_token) = (BTreeMap::new(), HashMap::new());
-        Ok(Self { connections, by_token, next: 0, password_file, password, fence: 0 })
+        Ok(Self {
+            connections,
+            by_token,
+            next: 0,
+            password_file,
+            password,
+            fence,
+            durable_fence: fence,
+        })
     }
 
     /// The highest fencing token seen.
@@ -133,6 +146,7 @@ impl Controls {
             protocol: Protocol::Resp2,
             authenticated: false,
             fence: 0,
+            fencing: None,
             busy: false,
             ending: false,
             opened_ms: now_ms,
@@ -218,7 +232,11 @@ impl Controls {
             let words: Vec<&[u8]> = request.iter().map(Vec::as_slice).collect();
             match self.understand(number, &words) {
                 Ok(Some(order)) => {
-                    self.connections.get_mut(&number)?.busy = true;
+                    let connection = self.connections.get_mut(&number)?;
+                    connection.busy = true;
+                    if let Order::Fence(token) = order {
+                        connection.fencing = Some(token);
+                    }
                     return Some(order);
                 }
                 Ok(None) => self.answer(number, Ok(Box::new(ReplyBuf::ok))),
@@ -274,11 +292,33 @@ impl Controls {
         if token < self.fence {
             return Err(self.fenced());
         }
+        // It counts from now on, for others as well.
         self.fence = token;
         if let Some(connection) = self.connections.get_mut(&number) {
             connection.fence = token;
         }
-        Ok(None)
+        Ok((token > self.durable_fence).then_some(Order::Fence(token)))
+    }
+
+    /// The disk thread has written a token, or could not: answers those who wait for it, and gives
+    /// the numbers of those connections. One whose token is not durable has none.
+    pub(crate) fn fenced_up_to(&mut self, token: u64, durable: bool) -> Vec<u64> {
+        if durable {
+            self.durable_fence = self.durable_fence.max(token);
+        }
+        let waits = |c: &Connection| c.fencing.is_some_and(|wanted| wanted <= token);
+        let waiting: Vec<u64> =
+            self.connections.iter().filter(|(_, c)| waits(c)).map(|(n, _)| *n).collect();
+        for number in &waiting {
+            if let Some(connection) = self.connections.get_mut(number) {
+                connection.fencing = None;
+                connection.fence = if durable { connection.fence } else { 0 };
+            }
+            let refused = "ERR the fencing token could not be written to disk".to_owned();
+            let ok: WriteReply = Box::new(ReplyBuf::ok);
+            self.answer(*number, if durable { Ok(ok) } else { Err(refused) });
+        }
+        waiting
     }
 
     fn fenced(&self) -> String {

@@ -269,6 +269,12 @@ impl Core {
         self.unit.push_loose(db, slot, args);
     }
 
+    /// All keys were flushed, and no command said so.
+    pub fn record_own_flush(&mut self) {
+        self.note_change();
+        self.unit.push_loose(0, None, &["FLUSHALL"]);
+    }
+
     /// See [`crate::commands::Ctx::touched`].
     pub fn touched(&mut self, db: usize, key: &[u8]) {
         self.invalidate(key, self.executing);

@@ -58,6 +58,11 @@ pub enum ToDisk {
         /// The whole file.
         text: String,
     },
+    /// Make the highest fencing token durable; answered to the bus by `Fenced`.
+    Fence {
+        /// The token.
+        token: u64,
+    },
     /// Set or clear the `has-data` mark; answered by [`FromDisk::Marked`].
     Mark {
         /// The node holds data.
@@ -175,6 +180,11 @@ pub fn mark_path(config: &Config) -> PathBuf {
     nodes_conf.with_file_name("has-data")
 }
 
+/// Path of the highest fencing token, beside nodes.conf.
+pub fn fence_path(config: &Config) -> PathBuf {
+    mark_path(config).with_file_name("fence-token")
+}
+
 /// Starts the disk thread.
 pub fn start(
     config: &Config,
@@ -185,6 +195,7 @@ pub fn start(
     let setup = thread::Setup {
         nodes_conf: path_in_dir(config, config.text(Name::ClusterConfigFile)),
         mark: mark_path(config),
+        fence: fence_path(config),
         core,
         bus,
     };

@@ -30,7 +30,7 @@ use crate::core::Core;
 use crate::execute;
 use crate::latency::Stopwatch;
 use crate::messages::ToCore;
-use crate::{aof, bus, disk, replication, shutdown};
+use crate::{aof, bus, disk, migration, replication, shutdown};
 
 /// Token of the mailbox's waker.
 pub const MAILBOX: Token = Token(0);
@@ -136,7 +136,8 @@ impl EventLoop {
             || !core.to_flush.is_empty()
             || !core.to_close.is_empty()
             || aof::wants_turn(core)
-            || replication::wants_turn(core);
+            || replication::wants_turn(core)
+            || migration::wants_turn(core);
         if busy {
             return Duration::ZERO;
         }
@@ -221,6 +222,7 @@ impl EventLoop {
         execute::serve_touched(core);
         core.end_unit();
         shutdown::on_turn(core);
+        migration::on_turn(core);
         core.end_unit();
         aof::on_turn(core);
         watch.passed("files");

@@ -1,6 +1,7 @@
 //! Which arguments of a request are keys.
 //!
-//! Read off the key specifications of the command table, or found by the command itself. Not known here: what the keys hold.
+//! Read off the key specifications of the command table, or found by the command itself. Not known
+//! here: what the keys hold.
 
 use crate::commands::Command;
 use crate::commands::spec::{Begin, Find, KeySpec, KeyUse};

@@ -20,11 +20,14 @@
 mod job;
 pub(crate) mod jobs;
 mod keys;
+pub(crate) mod lost;
 mod mover;
 pub(crate) mod peer;
 
 use std::sync::{Arc, mpsc};
 
+use holdfast_store::rdb::dump_payload;
+use holdfast_store::{Limits, Value};
 use holdfast_wire::id::NodeId;
 use holdfast_wire::slot::{Slot, SlotSet};
 
@@ -105,15 +108,30 @@ fn parse_start(words: &[&[u8]]) -> Result<Order, String> {
     Ok(Order::Start(parts))
 }
 
-/// A key, ready to travel.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A key, ready to travel. The value is a clone that shares what is large; turning it into bytes
+/// may take long, so that the thread that sends it does it.
+#[derive(Debug, Clone)]
 pub struct Packed {
     /// The key.
     pub key: Vec<u8>,
     /// Milliseconds that it has to live; 0 for ever.
     pub ttl_ms: u64,
-    /// Its value, as DUMP gives it.
-    pub payload: Vec<u8>,
+    /// Its value.
+    pub value: Value,
+    /// How it is written.
+    pub limits: Limits,
+}
+
+impl Packed {
+    /// About how many bytes it has.
+    pub fn bytes(&self) -> usize {
+        self.key.len() + self.value.heap_bytes()
+    }
+
+    /// The value as DUMP gives it.
+    pub fn payload(&self) -> Vec<u8> {
+        dump_payload(&self.value, &self.limits)
+    }
 }
 
 /// Keys that are locked until [`KeyOrder::Finish`] names their lock.
@@ -182,6 +200,20 @@ pub struct Migrations {
     pub locks: Locks,
     /// Connections of MIGRATE.
     pub(crate) movers: Movers,
+    /// Keys that are still to be deleted.
+    pub(crate) lost: lost::Lost,
+}
+
+/// True when there is work for another turn at once.
+pub fn wants_turn(core: &Core) -> bool {
+    !core.migrations.lost.is_empty()
+}
+
+/// A turn's share of what is to be done; its effects belong to this turn.
+pub fn on_turn(core: &mut Core) {
+    if wants_turn(core) {
+        lost::on_turn(core);
+    }
 }
 
 /// Closes connections that nobody used for a while.

@@ -11,6 +11,8 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Write};
+use std::ops::Deref;
+use std::sync::Arc;
 
 use crate::commands::AnswerToken;
 
@@ -20,9 +22,27 @@ const SLICES_MAX: usize = 64;
 /// An open buffer that has grown beyond this is given back once it is empty.
 const KEPT_BYTES_MAX: usize = 64 * 1024;
 
+/// Bytes of a segment: its own, or those that several clients get.
+#[derive(Debug)]
+enum Bytes {
+    Own(Vec<u8>),
+    Shared(Arc<Vec<u8>>),
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Bytes::Own(bytes) => bytes,
+            Bytes::Shared(bytes) => bytes,
+        }
+    }
+}
+
 #[derive(Debug)]
 enum Segment {
-    Bytes { bytes: Vec<u8>, after: u64 },
+    Bytes { bytes: Bytes, after: u64 },
     Promised(AnswerToken),
 }
 
@@ -63,6 +83,16 @@ impl Output {
     /// Adds a large buffer without a copy.
     pub fn push_owned(&mut self, bytes: Vec<u8>, after: u64) {
         self.seal();
+        self.push_sealed(Bytes::Own(bytes), after);
+    }
+
+    /// Adds a buffer that others get as well, without a copy.
+    pub fn push_shared(&mut self, bytes: Arc<Vec<u8>>, after: u64) {
+        self.seal();
+        self.push_sealed(Bytes::Shared(bytes), after);
+    }
+
+    fn push_sealed(&mut self, bytes: Bytes, after: u64) {
         self.sealed_bytes += bytes.len();
         self.sealed.push_back(Segment::Bytes { bytes, after });
     }
@@ -78,7 +108,7 @@ impl Output {
         for segment in &mut self.sealed {
             if matches!(segment, Segment::Promised(waiting) if *waiting == token) {
                 self.sealed_bytes += bytes.len();
-                *segment = Segment::Bytes { bytes, after };
+                *segment = Segment::Bytes { bytes: Bytes::Own(bytes), after };
                 return true;
             }
         }
@@ -88,8 +118,7 @@ impl Output {
     fn seal(&mut self) {
         if !self.open.is_empty() {
             let bytes = std::mem::take(&mut self.open);
-            self.sealed_bytes += bytes.len();
-            self.sealed.push_back(Segment::Bytes { bytes, after: self.open_after });
+            self.push_sealed(Bytes::Own(bytes), self.open_after);
         }
     }
 
@@ -262,6 +291,8 @@ mod tests {
             wanted.extend_from_slice(&bytes);
             if round % 5 == 0 {
                 output.push_owned(bytes, round / 20);
+            } else if round % 7 == 0 {
+                output.push_shared(bytes.into(), round / 20);
             } else {
                 output.push(&bytes, round / 20);
             }

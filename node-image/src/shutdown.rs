@@ -12,12 +12,12 @@ use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use holdfast_cluster::HandOver;
 use holdfast_wire::state::BootState;
 
-use crate::aof;
 use crate::clients::ClientKind;
 use crate::commands::CommandError;
 use crate::config::Name;
 use crate::core::Core;
 use crate::messages::{ToBus, ToDisk};
+use crate::{aof, migration};
 
 /// How long a hand-over may take.
 const HAND_OVER_MS: u64 = 5000;
@@ -162,6 +162,7 @@ pub fn on_turn(core: &mut Core) {
 
 /// Takes no more writes; a turn later, what they appended is with the disk thread.
 fn flush(core: &mut Core) {
+    migration::lost::finish(core);
     let by_rule = !core.config.yes(Name::Appendonly) && !core.config.save_points().is_empty();
     let wanted = match core.shutdown.snapshot {
         Snapshot::Write => true,

@@ -112,8 +112,6 @@ pub struct Stats {
     pub lag_bytes: Gauge,
     /// 1 while data is read at start.
     pub loading: Gauge,
-    /// 1 when the node is lame (node.md "Lame boot").
-    pub lame: Gauge,
     /// Unix time in milliseconds of the core's last loop turn, or of a tick from inside a long
     /// piece of work; /livez looks at it.
     pub core_tick_ms: Gauge,

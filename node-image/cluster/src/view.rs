@@ -278,7 +278,9 @@ impl Node {
         let mut line = |name: &str, value: &dyn std::fmt::Display| {
             text += &format!("{name}:{value}\r\n");
         };
-        line("cluster_state", &if self.health.ok { "ok" } else { "fail" });
+        // A lame primary serves nothing, however well the others are.
+        let serves = self.health.ok && !self.lame;
+        line("cluster_state", &if serves { "ok" } else { "fail" });
         line("cluster_slots_assigned", &assigned);
         line("cluster_slots_ok", &(assigned - pfail - fail));
         line("cluster_slots_pfail", &pfail);
@@ -301,6 +303,7 @@ impl Node {
         line("holdfast_packets_malformed", &self.counters.malformed);
         line("holdfast_packets_other_cluster", &self.counters.other_cluster);
         line("holdfast_packets_foreign", &self.counters.foreign);
+        line("holdfast_lame", &u8::from(self.lame));
         line("holdfast_lease", &"off");
         text
     }

@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use holdfast_cluster::{CommandFacts, Pause, Published, RoleChange, SlotMap};
-use holdfast_wire::slot::{Slot, SlotSet, key_slot};
+use holdfast_wire::slot::{Slot, key_slot};
+use holdfast_wire::state::BootState;
 
 use super::{FromBus, ToBus};
 use crate::clients::ClientId;
@@ -20,10 +21,11 @@ pub fn on_message(core: &mut Core, message: FromBus) {
         FromBus::Role(role) => {
             if role != RoleChange::Primary {
                 core.migrations.locks.forget_suspects();
+                migration::lost::forget(core);
             }
             replication::on_role(core, role);
         }
-        FromBus::DropSlots(slots) => drop_slots(core, &slots),
+        FromBus::DropSlots(slots) => migration::lost::lose(core, &slots),
         FromBus::Pause(pause) => on_pause(core, pause),
         FromBus::WatchOffset(offset) => replication::watch_offset(core, offset),
         FromBus::Published(Published { channel, message, sharded }) => {
@@ -51,9 +53,20 @@ pub(crate) fn facts(core: &Core, slots: impl Iterator<Item = Slot>) -> CommandFa
 }
 
 fn on_routing(core: &mut Core, map: Arc<SlotMap>) {
+    migration::lost::before_routing(core, &map);
     core.routing = map;
+    say_lame(core);
     redirect_blocked(core);
     core.end_stray_subscriptions();
+}
+
+/// Only the cluster value knows that a node is lame; everybody may look it up.
+fn say_lame(core: &Core) {
+    match (core.routing.lame, core.shared.boot()) {
+        (true, BootState::Loading | BootState::Ready) => core.shared.set_boot(BootState::Lame),
+        (false, BootState::Lame) => core.shared.set_boot(BootState::Ready),
+        _ => {}
+    }
 }
 
 /// A client that waits for keys of a slot that went elsewhere would wait for ever.
@@ -86,32 +99,6 @@ fn redirect_blocked(core: &mut Core) {
     }
 }
 
-/// Keys of slots that were lost: every one is a deletion for whoever follows this node.
-fn drop_slots(core: &mut Core, slots: &SlotSet) {
-    if core.replication.is_replica() {
-        return;
-    }
-    let mut dropped = 0;
-    for slot in slots.iter() {
-        loop {
-            let keys = core.store.keys_in_slot(slot, 1024);
-            if keys.is_empty() {
-                break;
-            }
-            for key in keys {
-                core.store.remove(0, &key, core.now_ms);
-                core.record_own_effect(0, &key, &[b"DEL", &key[..]]);
-                core.touched(0, &key);
-                core.end_unit();
-                dropped += 1;
-            }
-        }
-    }
-    if dropped > 0 {
-        tracing::warn!("Deleted {dropped} keys of slots that belong to other nodes now.");
-    }
-}
-
 fn on_pause(core: &mut Core, pause: Pause) {
     match pause {
         Pause::Writes { until } => {
@@ -127,8 +114,12 @@ fn on_pause(core: &mut Core, pause: Pause) {
     }
 }
 
+/// The flush is an effect like any other: the append-only file must not bring the keys back, and
+/// a replica of this node must not keep them.
 fn flush_all(core: &mut Core) {
+    core.touched_all(None);
     core.store.flush_all();
     core.invalidate_all();
-    core.touched_all(None);
+    core.record_own_flush();
+    core.end_unit();
 }

@@ -22,6 +22,7 @@ impl Bus {
         }
         self.wake_at = self.wake_at.min(ready.wake_at);
         if let Some(map) = ready.routing {
+            self.jobs.on_routing(&map);
             self.shared.bus.store_routing(map.clone());
             self.tell_core(FromBus::Routing(map));
         }

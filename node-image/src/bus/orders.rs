@@ -9,6 +9,7 @@ use mio::Token;
 use super::Asker;
 use super::turn::Bus;
 use crate::control::order::Order;
+use crate::messages::ToDisk;
 
 impl Bus {
     pub(super) fn on_control(&mut self, token: Token, readable: bool, writable: bool) {
@@ -34,6 +35,7 @@ impl Bus {
                 });
                 self.reply(asker, reply);
             }
+            Order::Fence(token) => self.to_disk.send(ToDisk::Fence { token }),
             Order::Dead { node, boot_id, config_epoch } => {
                 let token = self.note(asker);
                 self.events.push_back(Event::Dead { token, node, boot_id, config_epoch });

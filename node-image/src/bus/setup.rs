@@ -19,6 +19,7 @@ use super::record::Record;
 use super::turn::{Bus, BusClock, LISTENERS, WAKE};
 use crate::config::{Config, Name};
 use crate::control::Controls;
+use crate::disk::fence_path;
 use crate::event_loop::{ListenError, listen_at};
 use crate::messages::{Outbox, ToCore, ToDisk, mailbox};
 use crate::migration::Jobs;
@@ -46,6 +47,12 @@ pub enum StartError {
         path: String,
         /// What is wrong with it.
         source: nodes_conf::Error,
+    },
+    /// The fencing token cannot be understood.
+    #[error("Unrecoverable error: corrupted file {path}: it holds no fencing token")]
+    DamagedFence {
+        /// Which file.
+        path: String,
     },
     /// `control-port` without a password would obey anybody.
     #[error("control-port needs control-password-file")]
@@ -109,7 +116,8 @@ pub fn start(
     tracing::info!("Node id is {}.", node.id());
     let registry = parts.poll.registry().try_clone().map_err(system("share a poll"))?;
     let password_file = config.text(Name::ControlPasswordFile).into();
-    let controls = Controls::new(password_file).map_err(system("read control-password-file"))?;
+    let controls = Controls::new(password_file, read_fence(&config)?)
+        .map_err(system("read control-password-file"))?;
     let resolved = parts.outbox.clone();
     let prefer_ipv6 = announce_ip(&config).is_some_and(|ip| ip.is_ipv6());
     let resolver = Resolver::start(prefer_ipv6, move |Answer { node, ip }| {
@@ -163,6 +171,19 @@ fn restore_node(shared: &Shared, config: &Config) -> Result<Node, StartError> {
         .map_err(|error| system("get random bytes")(std::io::Error::other(error)))?;
     Node::new(cluster_config(shared), text.as_deref(), seed)
         .map_err(|source| StartError::Damaged { path: path.display().to_string(), source })
+}
+
+/// The highest fencing token that an earlier life of this node saw.
+fn read_fence(config: &Config) -> Result<u64, StartError> {
+    let path = fence_path(config);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => text
+            .trim()
+            .parse()
+            .map_err(|_| StartError::DamagedFence { path: path.display().to_string() }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+        Err(source) => Err(StartError::System { what: "read the fencing token", source }),
+    }
 }
 
 fn announce_ip(config: &Config) -> Option<IpAddr> {

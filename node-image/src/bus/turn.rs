@@ -166,6 +166,9 @@ impl Bus {
             }
             ToBus::Persisted { ticket } => self.persisted(ticket),
             ToBus::PersistFailed { ticket } => self.persist_failed(ticket),
+            ToBus::Fenced { token, durable } => {
+                self.to_read.extend(self.controls.fenced_up_to(token, durable));
+            }
             ToBus::Resolved { node, ip } => {
                 self.resolver.answered(&node);
                 self.events.push_back(Event::Resolved { node, ip });

@@ -32,6 +32,8 @@ pub(crate) enum Order {
     Ping,
     /// `HOLDFAST STATE`.
     State,
+    /// `HOLDFAST FENCE` with a token that is not durable yet.
+    Fence(u64),
     /// `HOLDFAST DEAD node boot-id config-epoch`.
     Dead {
         /// The node.
@@ -54,7 +56,9 @@ impl Order {
             CountFailureReports, Info, Links, MyId, MyShardId, Nodes, Replicas, Shards, Slots,
         };
         match self {
-            Self::Ping | Self::State | Self::Migration(migration::Order::List) => false,
+            Self::Ping | Self::State | Self::Fence(_) | Self::Migration(migration::Order::List) => {
+                false
+            }
             Self::Dead { .. } | Self::Migration(_) => true,
             Self::Cluster(command) => !matches!(
                 command,

@@ -33,6 +33,8 @@ pub struct Setup {
     pub nodes_conf: PathBuf,
     /// Full path of the `has-data` mark.
     pub mark: PathBuf,
+    /// Full path of the highest fencing token.
+    pub fence: PathBuf,
     /// Mailbox of the core.
     pub core: Outbox<ToCore>,
     /// Mailbox of the bus; none outside a cluster.
@@ -119,6 +121,7 @@ impl Disk {
     fn take(&mut self, message: ToDisk) {
         match message {
             ToDisk::NodesConf { ticket, text } => self.nodes_conf = Some((ticket, text)),
+            ToDisk::Fence { token } => self.write_fence(token),
             ToDisk::Mark { has_data } => self.write_mark(has_data),
             ToDisk::Append { bytes, end } => {
                 if self.set.is_some() {
@@ -169,6 +172,17 @@ impl Disk {
         };
         if let Some(bus) = &self.setup.bus {
             bus.send(answer);
+        }
+    }
+
+    fn write_fence(&self, token: u64) {
+        let path = &self.setup.fence;
+        let written = durable::replace(path, format!("{token}\n").as_bytes());
+        if let Err(error) = &written {
+            tracing::error!("failed to write {}: {error}", path.display());
+        }
+        if let Some(bus) = &self.setup.bus {
+            bus.send(ToBus::Fenced { token, durable: written.is_ok() });
         }
     }
 

@@ -171,7 +171,7 @@ impl Runner<'_> {
     fn move_batch(&mut self, batch: Batch) -> Result<(), JobError> {
         let mut arrived = Vec::new();
         let outcome = self.send_batch(&batch, &mut arrived);
-        let bytes = |at: &usize| batch.keys.get(*at).map_or(0, |one| one.payload.len() as u64);
+        let bytes = |at: &usize| batch.keys.get(*at).map_or(0, |one| one.bytes() as u64);
         let keys = arrived.iter().filter(|at| **at < batch.keys.len()).count() as u64;
         let bytes = arrived.iter().map(bytes).sum();
         let (lock, unsure) = (batch.lock, outcome.is_err());
@@ -179,7 +179,11 @@ impl Runner<'_> {
         self.moved_in_group += keys;
         self.job.keys_moved.fetch_add(keys, Relaxed);
         self.job.bytes_moved.fetch_add(bytes, Relaxed);
-        self.job.updated_ms.store(unix_ms(), Relaxed);
+        let now_ms = unix_ms();
+        self.job.updated_ms.store(now_ms, Relaxed);
+        if keys > 0 {
+            self.job.acked_ms.store(now_ms, Relaxed);
+        }
         match outcome? {
             None => Ok(()),
             Some(reason) => Err(JobError::Refused { what: "restore a key at the target", reason }),

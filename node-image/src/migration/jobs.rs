@@ -1,17 +1,18 @@
 //! The list of jobs of CLUSTER MIGRATESLOTS, kept by the bus thread.
 //!
 //! Finished jobs stay listed for a while, so that whoever asked can read how they ended; they do
-//! not outlive the process. A job that was cut off by the end of the process is begun again by the
-//! same command. Not known here: how a job does its work.
+//! not outlive the process. What does is nodes.conf: slots that it shows on their way belong to a
+//! job that the end of the process cut off, and are listed as such, failed. The same command
+//! begins again and does what is left. Not known here: how a job does its work.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use holdfast_cluster::SlotMap;
 use holdfast_wire::id::NodeId;
 use holdfast_wire::resp::ReplyBuf;
-use holdfast_wire::slot::SlotSet;
+use holdfast_wire::slot::{Slot, SlotSet};
 use holdfast_wire::state::MigrationState;
 
 use super::{Order, job};
@@ -19,6 +20,10 @@ use crate::bus::ToBus;
 use crate::clock::unix_ms;
 use crate::messages::{Outbox, ToCore, WriteReply};
 use crate::shared::Shared;
+
+/// What is said of a job that did not outlive its process.
+const CUT_OFF: &str = "this node restarted while these slots were on their way; nothing moves \
+                       now, and the same order goes on with them";
 
 /// Finished jobs that stay listed.
 const FINISHED_MAX: usize = 100;
@@ -57,6 +62,8 @@ pub(crate) struct Job {
     pub(crate) keys_total: AtomicU64,
     pub(crate) bytes_moved: AtomicU64,
     pub(crate) updated_ms: AtomicU64,
+    /// When the target last said that it has what it was sent.
+    pub(crate) acked_ms: AtomicU64,
     cancelled: AtomicBool,
     end: Mutex<(JobState, String)>,
 }
@@ -75,6 +82,7 @@ impl Job {
             keys_total: AtomicU64::new(0),
             bytes_moved: AtomicU64::new(0),
             updated_ms: AtomicU64::new(now_ms),
+            acked_ms: AtomicU64::new(now_ms),
             cancelled: AtomicBool::new(false),
             end: Mutex::new((JobState::Running, String::new())),
         })
@@ -100,6 +108,13 @@ impl Job {
         self.state().0 == JobState::Running
     }
 
+    /// About how many bytes are still to be sent: those of the keys so far speak for the others.
+    fn left_bytes(&self) -> u64 {
+        let moved = self.keys_moved.load(Relaxed);
+        let left = self.keys_total.load(Relaxed).saturating_sub(moved);
+        self.bytes_moved.load(Relaxed) / moved.max(1) * left
+    }
+
     fn describe(&self) -> MigrationState {
         let (state, error) = self.state();
         MigrationState {
@@ -120,8 +135,9 @@ impl Job {
         let (state, message) = self.state();
         let ranges: Vec<String> =
             self.slots.ranges().iter().map(|(start, end)| format!("{start}-{end}")).collect();
-        let updated_s = self.updated_ms.load(Relaxed) / 1000;
-        out.map(9);
+        let seconds = |ms: &AtomicU64| ms.load(Relaxed) / 1000;
+        let left_bytes = if state == JobState::Running { self.left_bytes() } else { 0 };
+        out.map(12);
         let mut text = |name: &str, value: &str| {
             out.bulk_str(name);
             out.bulk_str(value);
@@ -133,11 +149,17 @@ impl Job {
         text("target_node", &self.target.to_string());
         text("state", state.name());
         text("message", &message);
-        for (name, seconds) in
-            [("create_time", self.created_ms / 1000), ("last_update_time", updated_s)]
-        {
+        let numbers = [
+            ("create_time", self.created_ms / 1000),
+            ("last_update_time", seconds(&self.updated_ms)),
+            ("last_ack_time", seconds(&self.acked_ms)),
+            // Nothing is forked here, so nothing is copied on write.
+            ("cow_size", 0),
+            ("remaining_repl_size", left_bytes),
+        ];
+        for (name, number) in numbers {
             out.bulk_str(name);
-            out.integer(i64::try_from(seconds).unwrap_or(i64::MAX));
+            out.integer(i64::try_from(number).unwrap_or(i64::MAX));
         }
     }
 }
@@ -149,6 +171,8 @@ pub(crate) struct Jobs {
     to_core: Outbox<ToCore>,
     to_bus: Outbox<ToBus>,
     jobs: VecDeque<Arc<Job>>,
+    /// Jobs of an earlier life are listed.
+    knows_past: bool,
 }
 
 impl Jobs {
@@ -158,7 +182,29 @@ impl Jobs {
         to_core: Outbox<ToCore>,
         to_bus: Outbox<ToBus>,
     ) -> Self {
-        Self { me, shared, to_core, to_bus, jobs: VecDeque::new() }
+        Self { me, shared, to_core, to_bus, jobs: VecDeque::new(), knows_past: false }
+    }
+
+    /// The first routing of this life knows what an earlier one left half done.
+    pub(crate) fn on_routing(&mut self, routing: &SlotMap) {
+        if std::mem::replace(&mut self.knows_past, true) {
+            return;
+        }
+        let mut left: BTreeMap<NodeId, SlotSet> = BTreeMap::new();
+        for slot in Slot::all() {
+            if let Some(target) = routing.migrating_to(slot) {
+                left.entry(target).or_default().insert(slot);
+            }
+        }
+        for (target, slots) in left {
+            match Job::new(slots, routing.my_id, target, self.shared.started_ms) {
+                Ok(job) => {
+                    job.ended(JobState::Failed, CUT_OFF.to_owned());
+                    self.jobs.push_back(Arc::new(job));
+                }
+                Err(error) => tracing::error!("failed to name a slot migration: {error}"),
+            }
+        }
     }
 
     /// All jobs as `HOLDFAST STATE` tells them.

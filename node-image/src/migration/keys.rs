@@ -9,7 +9,6 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
-use holdfast_store::rdb::dump_payload;
 use holdfast_wire::slot::{SlotSet, key_slot};
 
 use super::{Batch, Kept, KeyOrder, Packed};
@@ -169,7 +168,7 @@ fn take(core: &mut Core, slots: &SlotSet) -> Batch {
                 continue;
             }
             let Some(one) = pack(core, 0, &key) else { continue };
-            bytes += one.payload.len() + one.key.len();
+            bytes += one.bytes();
             packed.push(one);
             let full = packed.len() >= BATCH_KEYS_MAX || bytes >= BATCH_BYTES_MAX;
             if full || begin.elapsed() >= BATCH_TIME_MAX {
@@ -196,8 +195,8 @@ pub(crate) fn pack(core: &mut Core, db: usize, key: &[u8]) -> Option<Packed> {
     let (now_ms, limits) = (core.now_ms, core.store.limits());
     let expiry = core.store.expiry_ms(db, key, now_ms)?;
     let ttl_ms = expiry.map_or(0, |at| u64::try_from(at - now_ms).unwrap_or(0).max(1));
-    let value = core.store.get_quietly(db, key, now_ms)?;
-    Some(Packed { key: key.to_vec(), ttl_ms, payload: dump_payload(value, &limits) })
+    let value = core.store.get_quietly(db, key, now_ms)?.clone();
+    Some(Packed { key: key.to_vec(), ttl_ms, value, limits })
 }
 
 /// Deletes what arrived and unlocks everything. Clients that waited are looked at again by the

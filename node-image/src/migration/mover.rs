@@ -148,11 +148,10 @@ pub(super) fn restore(
     replace: bool,
     arrived: &mut Vec<usize>,
 ) -> Result<Option<String>, PeerError> {
-    let mut bytes = Vec::with_capacity(keys.iter().map(|one| one.payload.len() + 128).sum());
+    let mut bytes = Vec::with_capacity(keys.iter().map(|one| one.bytes() + 128).sum());
     for one in keys {
-        let ttl = one.ttl_ms.to_string();
-        let words: [&[u8]; 5] =
-            [b"RESTORE-ASKING", &one.key, ttl.as_bytes(), &one.payload, b"REPLACE"];
+        let (ttl, payload) = (one.ttl_ms.to_string(), one.payload());
+        let words: [&[u8]; 5] = [b"RESTORE-ASKING", &one.key, ttl.as_bytes(), &payload, b"REPLACE"];
         let count = if replace { 5 } else { 4 };
         encode_into(&mut bytes, words.get(..count).unwrap_or_default());
     }

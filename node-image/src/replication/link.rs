@@ -155,13 +155,18 @@ pub fn drop_link(core: &mut Core) {
     if following.is_streaming() {
         following.down_since_ms = Some(now_ms);
     }
-    following.stage = Stage::Resting { until_ms: now_ms + RETRY_MS };
+    let before =
+        std::mem::replace(&mut following.stage, Stage::Resting { until_ms: now_ms + RETRY_MS });
     following.stage_since_ms = now_ms;
     following.input.clear();
     following.at = 0;
     following.parser = Parser::new();
     following.output.clear();
     following.more = false;
+    if let Stage::Receiving { receive, .. } = before {
+        // What had come of a snapshot may be large: it is freed in slices.
+        core.store.bury(receive.into_store().0);
+    }
 }
 
 fn fail(core: &mut Core, why: &str) {

@@ -11,6 +11,7 @@
 //! Not known here: sockets (output queues do that), the snapshot's format.
 
 use std::io;
+use std::sync::Arc;
 
 use super::feed::{Feed, Replica, Stage, name, push};
 use crate::clients::ClientId;
@@ -21,20 +22,59 @@ use crate::disk::snapshot::{self, Purpose};
 /// The walk of a snapshot rests while a replica has this much of it unread.
 const CONGESTED_BYTES: usize = 4 << 20;
 
+/// Bytes are gathered in pieces of about this size.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// Many bytes in pieces that several replicas share: nothing is ever copied as a whole, and a
+/// buffer of hundreds of megabytes is never moved because it grows.
+#[derive(Debug, Default)]
+struct Gathered {
+    pieces: Vec<Arc<Vec<u8>>>,
+    last: Vec<u8>,
+    bytes: usize,
+}
+
+impl Gathered {
+    /// Lets `write` add bytes at the end.
+    fn add(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let before = self.last.len();
+        write(&mut self.last);
+        self.bytes += self.last.len() - before;
+        if self.last.len() >= PIECE_BYTES {
+            self.pieces.push(Arc::new(std::mem::take(&mut self.last)));
+        }
+    }
+
+    /// All of it, to be given to several replicas.
+    fn share(&mut self) -> Vec<Arc<Vec<u8>>> {
+        if !self.last.is_empty() {
+            self.pieces.push(Arc::new(std::mem::take(&mut self.last)));
+        }
+        self.pieces.clone()
+    }
+}
+
+fn push_shared(core: &mut Core, client: ClientId, bytes: Arc<Vec<u8>>) {
+    if let Some(connection) = core.clients.get_mut(client) {
+        connection.output.push_shared(bytes, 0);
+        core.want_flush(client);
+    }
+}
+
 /// Replicas that share a snapshot.
 #[derive(Debug)]
 pub(super) struct Group {
     run: u64,
     offset: u64,
     /// What was written since the cut.
-    since: Vec<u8>,
+    since: Gathered,
     /// Offset up to which `since` reaches.
     until: u64,
     mark: Option<[u8; 40]>,
     /// The header was sent.
     begun: bool,
     /// For replicas that need to know the length first.
-    whole: Vec<u8>,
+    whole: Gathered,
 }
 
 fn members(feed: &Feed, run: u64, stage: impl Fn(u64) -> Stage) -> Vec<ClientId> {
@@ -63,9 +103,12 @@ pub(super) fn gather(core: &mut Core) {
     let end = core.log.end();
     let mut overgrown = Vec::new();
     for group in &mut core.replication.feed.groups {
-        core.log.copy(group.until..end, &mut group.since);
+        let range = group.until..end;
+        group.since.add(|bytes| {
+            core.log.copy(range, bytes);
+        });
         group.until = end;
-        if hard > 0 && group.since.len() > hard {
+        if hard > 0 && group.since.bytes > hard {
             overgrown.push(group.run);
         }
     }
@@ -88,13 +131,13 @@ pub(super) fn catch_up(core: &mut Core) {
     }
     for (client, run) in ready {
         let feed = &mut core.replication.feed;
-        let Some(group) = feed.groups.iter().find(|group| group.run == run) else { continue };
-        let (bytes, until) = (group.since.clone(), group.until);
+        let Some(group) = feed.groups.iter_mut().find(|group| group.run == run) else { continue };
+        let (pieces, until) = (group.since.share(), group.until);
         if let Some(replica) = feed.get_mut(client) {
             replica.stage = Stage::Online;
             replica.given = until;
         }
-        push(core, client, bytes);
+        pieces.into_iter().for_each(|piece| push_shared(core, client, piece));
         tracing::info!("Synchronization with replica {} succeeded", name(core, client));
     }
     forget_groups(core);
@@ -144,11 +187,11 @@ fn begin_group(core: &mut Core, waiting: &[ClientId], knows_mark: bool) -> Resul
     core.replication.feed.groups.push(Group {
         run,
         offset,
-        since: Vec::new(),
+        since: Gathered::default(),
         until: offset,
         mark,
         begun: false,
-        whole: Vec::new(),
+        whole: Gathered::default(),
     });
     for client in waiting {
         tracing::info!("Full resync requested by replica {}", name(core, *client));
@@ -183,16 +226,17 @@ pub fn on_snapshot_piece(core: &mut Core, run: u64, bytes: Vec<u8>) {
         return;
     };
     let Some(mark) = group.mark else {
-        group.whole.extend_from_slice(&bytes);
+        group.whole.add(|whole| whole.extend_from_slice(&bytes));
         return;
     };
+    let bytes = Arc::new(bytes);
     let header = (!std::mem::replace(&mut group.begun, true))
         .then(|| [b"$EOF:", &mark[..], b"\r\n"].concat());
     for client in clients {
         if let Some(header) = &header {
             push(core, client, header.clone());
         }
-        push(core, client, bytes.clone());
+        push_shared(core, client, Arc::clone(&bytes));
     }
 }
 
@@ -206,13 +250,15 @@ pub fn on_snapshot_ended(core: &mut Core, run: u64, result: Result<u64, String>)
     let Some(group) = core.replication.feed.groups.iter_mut().find(|group| group.run == run) else {
         return;
     };
-    let whole = std::mem::take(&mut group.whole);
-    let (tail, offset) = match group.mark {
-        Some(mark) => (mark.to_vec(), group.offset),
-        None => ([format!("${}\r\n", whole.len()).as_bytes(), &whole].concat(), group.offset),
+    let mut whole = std::mem::take(&mut group.whole);
+    let offset = group.offset;
+    let (head, rest) = match group.mark {
+        Some(mark) => (mark.to_vec(), Vec::new()),
+        None => (format!("${}\r\n", whole.bytes).into_bytes(), whole.share()),
     };
     for client in clients {
-        push(core, client, tail.clone());
+        push(core, client, head.clone());
+        rest.iter().for_each(|piece| push_shared(core, client, Arc::clone(piece)));
         let now_ms = core.now_ms;
         let Some(replica) = core.replication.feed.get_mut(client) else { continue };
         replica.stage = Stage::Loading(run);

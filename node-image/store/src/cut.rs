@@ -89,6 +89,8 @@ struct Cut {
     side: VecDeque<(usize, Entry)>,
     side_bytes: usize,
     orphans: Vec<Orphan>,
+    /// Orphans that were given out whole, still to be freed in slices.
+    spent: Vec<Table<Entry>>,
 }
 
 impl Cut {
@@ -139,7 +141,9 @@ impl Cut {
                 }
             });
             *budget = budget.saturating_sub(seen);
-            if orphan.cursor != 0 {
+            if orphan.cursor == 0 {
+                self.spent.push(orphan.table);
+            } else {
                 self.orphans.push(orphan);
             }
         }
@@ -256,6 +260,7 @@ impl Store {
             side: VecDeque::new(),
             side_bytes: 0,
             orphans: Vec::new(),
+            spent: Vec::new(),
         });
         cuts.now += 1;
         id
@@ -275,6 +280,7 @@ impl Store {
         let Some(cut) = self.cuts.running.get_mut(place) else { return CutProgress::Done };
         cut.drain_side(&mut budget, sink);
         cut.scan_orphans(&mut budget, sink);
+        cut.spent.drain(..).for_each(|table| self.graveyard.bury_table(table));
         if !cut.walked {
             cut.walk(&self.dbs, &mut budget, sink);
         }
@@ -287,7 +293,12 @@ impl Store {
 
     /// Gives a cut up.
     pub fn cancel_cut(&mut self, id: CutId) {
-        self.cuts.running.retain(|cut| cut.id != id);
+        let running = &mut self.cuts.running;
+        let Some(place) = running.iter().position(|cut| cut.id == id) else { return };
+        // What it kept alive is freed in slices.
+        for orphan in running.swap_remove(place).orphans {
+            self.graveyard.bury_table(orphan.table);
+        }
     }
 
     /// Bytes that wait in side buffers. While they exceed what the shell allows, it should scan

@@ -85,7 +85,7 @@ pub struct Store {
     expired: Vec<(usize, Box<[u8]>)>,
     expired_total: u64,
     expire_cursor: expire::Cursor,
-    graveyard: Graveyard,
+    pub(crate) graveyard: Graveyard,
 }
 
 /// A value under change. Its memory is measured again when this goes.

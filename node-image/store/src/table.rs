@@ -283,10 +283,19 @@ impl<T: Item> Table<T> {
     /// Frees one segment, so that a large table can go in pieces: how many items went. The table
     /// is good for nothing else afterwards. `None` when it is empty.
     pub(crate) fn crumble(&mut self) -> Option<usize> {
+        self.crumble_into(drop)
+    }
+
+    /// The same; `take` gets every item of the segment of which this was the last copy.
+    pub(crate) fn crumble_into(&mut self, take: impl FnMut(T)) -> Option<usize> {
         let segment = self.segments.pop()?;
         self.buckets = 0;
         self.len = 0;
-        Some(segment.buckets.iter().map(Vec::len).sum())
+        let count = segment.buckets.iter().map(Vec::len).sum();
+        if let Some(last) = Arc::into_inner(segment) {
+            last.buckets.into_iter().flatten().for_each(take);
+        }
+        Some(count)
     }
 }
 

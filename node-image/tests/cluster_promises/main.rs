@@ -7,6 +7,7 @@ mod failover;
 mod formation;
 mod garbage;
 mod migration;
+mod next_life;
 mod nodes;
 mod pubsub;
 mod secured;

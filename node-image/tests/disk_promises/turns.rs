@@ -1,7 +1,6 @@
-//! How long a full sync of a million keys stops the cores that give it and take it.
+//! How long a full sync stops the cores that give it and take it.
 //!
-//! A measurement: it runs for a minute, and means something in a release build only, so it is not
-//! part of the ordinary run. `tests/README.md` says how to start it.
+//! With `HOLDFAST_KEYS=1000000` and a release build it is a measurement; see `tests/README.md`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -17,7 +16,7 @@ const LONGEST_TURN_US: u64 = 50_000;
 const BATCH: usize = 10_000;
 
 fn keys() -> usize {
-    std::env::var("HOLDFAST_KEYS").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000_000)
+    std::env::var("HOLDFAST_KEYS").ok().and_then(|text| text.parse().ok()).unwrap_or(20_000)
 }
 
 /// Strings of 20 to 220 bytes, lists and hashes of a few and of a thousand elements.
@@ -146,8 +145,7 @@ fn sync(what: &str, primary: &Server, replicas: &[&Server]) -> u64 {
 }
 
 #[test]
-#[ignore = "a measurement for a release build, see tests/README.md"]
-fn a_full_sync_of_a_million_keys_never_stops_a_core_for_long() {
+fn a_full_sync_never_stops_a_core_for_long() {
     let root = tempfile::tempdir().unwrap();
     let words = ["--loglevel", "debug", "--client-output-buffer-limit", "slave 0 0 0"];
     let [primary, one, two] = [(); 3].map(|()| Server::ours(root.path(), &words));

@@ -15,12 +15,17 @@ const PIECES_AT_ONCE: usize = 64;
 
 /// What is unhooked and still to be freed.
 #[derive(Debug, Default)]
-pub(super) struct Graveyard {
+pub(crate) struct Graveyard {
     tables: Vec<Table<Entry>>,
     values: Vec<Value>,
 }
 
 impl Graveyard {
+    /// Keeps a table for later.
+    pub(crate) fn bury_table(&mut self, table: Table<Entry>) {
+        self.tables.push(table);
+    }
+
     /// Frees a value, or keeps it for later when that would take long.
     pub(super) fn bury_value(&mut self, value: Value) {
         if value.pieces() > PIECES_AT_ONCE {
@@ -96,6 +101,13 @@ impl Store {
         self.used_bytes = other.used_bytes;
     }
 
+    /// Frees another store's keys later, in slices.
+    pub fn bury(&mut self, mut other: Self) {
+        other.flush_all();
+        self.graveyard.tables.append(&mut other.graveyard.tables);
+        self.graveyard.values.append(&mut other.graveyard.values);
+    }
+
     /// Frees some of what was removed, in at most about `budget` pieces: true when there is more.
     pub fn reclaim(&mut self, budget: usize) -> bool {
         let mut left = budget;
@@ -107,7 +119,13 @@ impl Store {
                 }
                 left = left.saturating_sub(freed.max(1));
             } else if let Some(table) = self.graveyard.tables.last_mut() {
-                match table.crumble() {
+                let values = &mut self.graveyard.values;
+                let keep_large = |entry: Entry| {
+                    if entry.value.pieces() > PIECES_AT_ONCE {
+                        values.push(entry.value);
+                    }
+                };
+                match table.crumble_into(keep_large) {
                     Some(freed) => left = left.saturating_sub(freed.max(1)),
                     None => {
                         self.graveyard.tables.pop();

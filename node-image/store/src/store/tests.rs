@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
+    CutFilter, CutProgress,
     hash::Hash,
     list::{End, List},
     string::StringValue,
@@ -129,6 +130,39 @@ fn memory_is_counted_back_to_nothing() {
         slices += 1;
     }
     assert!(slices >= 10, "a large value is freed in slices");
+}
+
+/// Flushes a store with a large hash; gives the number of slices in which it was freed.
+fn slices_of_a_flush(mut store: Store, limits: &Limits) -> usize {
+    let mut hash = Hash::new();
+    (0..5_000).for_each(|n| _ = hash.set(&number(n), b"v", limits));
+    store.insert(0, b"hash", hash.into(), None, 0);
+    let cut = store.begin_cut(CutFilter::All);
+    store.flush_all();
+    // The cut has the last copy now.
+    while store.reclaim(100) {}
+    let mut seen = 0;
+    while store.scan_cut(cut, 1000, &mut |_| seen += 1) == CutProgress::Running {}
+    assert_eq!(seen, 1);
+    let mut slices = 1;
+    while store.reclaim(100) {
+        slices += 1;
+    }
+    slices
+}
+
+#[test]
+fn a_large_value_in_a_flushed_table_is_freed_in_slices_also_when_a_cut_kept_it() {
+    let limits = store(true).limits();
+    for cluster in [false, true] {
+        assert!(slices_of_a_flush(store(cluster), &limits) > 10);
+    }
+    let (mut whole, mut other) = (store(true), store(true));
+    let mut hash = Hash::new();
+    (0..5_000).for_each(|n| _ = hash.set(&number(n), b"v", &limits));
+    other.insert(0, b"hash", hash.into(), None, 0);
+    whole.bury(other);
+    assert!((0..10).all(|_| whole.reclaim(100)));
 }
 
 #[test]
