@@ -55,6 +55,8 @@ pub struct Multi {
     pub queued: Vec<(&'static Command, Vec<Vec<u8>>)>,
     /// A request was refused: EXEC fails.
     pub aborted: bool,
+    /// What they cost.
+    pub bytes: usize,
     /// Flags that at least one queued command has.
     pub some_have: u32,
     /// Flags that at least one queued command lacks.
@@ -64,6 +66,8 @@ pub struct Multi {
 impl Multi {
     /// Adds a request.
     pub fn push(&mut self, command: &'static Command, args: Vec<Vec<u8>>) {
+        let words: usize = args.iter().map(|arg| arg.len() + std::mem::size_of::<Vec<u8>>()).sum();
+        self.bytes += words;
         self.some_have |= command.flags.0;
         self.some_lack |= !command.flags.0;
         self.queued.push((command, args));
@@ -165,6 +169,8 @@ pub struct Client {
     pub close_now: bool,
     /// Is on the core's list of clients that have output.
     pub flush_queued: bool,
+    /// What it cost when it was last counted.
+    pub counted_bytes: usize,
     /// Since when the output is over the soft limit.
     pub soft_limit_since_ms: Option<i64>,
 }
@@ -210,6 +216,7 @@ impl Client {
             close_after_reply: false,
             close_now: false,
             flush_queued: false,
+            counted_bytes: 0,
             soft_limit_since_ms: None,
         }
     }
@@ -232,6 +239,8 @@ pub struct Clients {
     free: Vec<usize>,
     next_serial: u64,
     connected: usize,
+    /// Sum of what all of them cost when they were last counted.
+    pub counted_bytes: usize,
 }
 
 impl Clients {
@@ -265,6 +274,7 @@ impl Clients {
         self.get(id)?;
         let client = self.places.get_mut(id.place)?.take()?;
         self.free.push(id.place);
+        self.counted_bytes -= client.counted_bytes;
         if client.socket.is_some() {
             self.connected -= 1;
         }

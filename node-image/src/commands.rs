@@ -228,6 +228,15 @@ impl Ctx<'_> {
         }
     }
 
+    /// How long the client's replies may grow before it is cut off: a handler whose reply has no
+    /// other bound stops there.
+    pub fn reply_bytes_max(&self) -> usize {
+        match self.core.config.output_limit("normal") {
+            (0, ..) => usize::MAX,
+            (hard, ..) => hard,
+        }
+    }
+
     /// A token for an answer that somebody else gives later; use with [`Outcome::Promised`].
     pub fn promise(&mut self) -> AnswerToken {
         self.core.new_answer_token(self.client)

@@ -101,6 +101,8 @@ pub struct Core {
     pub observed: Observed,
     /// The node is to end with this code; the event loop sees it at the end of its turn.
     pub exit_code: Option<u8>,
+    /// Reply buffers that have grown are kept (DEBUG REPLYBUFFER RESIZING 0).
+    pub keeps_reply_buffers: bool,
     /// What is due by time waits (DEBUG PAUSE-CRON).
     pub cron_paused: bool,
     /// The active expiry cycle runs (DEBUG SET-ACTIVE-EXPIRE).
@@ -175,6 +177,7 @@ impl Core {
             latency: Latency::default(),
             observed: Observed::default(),
             exit_code: None,
+            keeps_reply_buffers: false,
             cron_paused: false,
             expires_by_itself: true,
             rewrites_whole_config: false,
@@ -231,6 +234,7 @@ impl Core {
         self.log.set_backlog_bytes_max(self.config.size(Name::ReplBacklogSize));
         self.shared.stats.maxmemory_bytes.set(self.config.int(Name::Maxmemory));
         self.latency.configure(&self.config);
+        self.count_clients();
         self.events = crate::notify::Events::parse(self.config.text(Name::NotifyKeyspaceEvents));
     }
 

@@ -233,6 +233,7 @@ impl EventLoop {
         for id in std::mem::take(&mut core.to_flush) {
             self.flush_client(core, id);
         }
+        core.evict_clients();
         for id in std::mem::take(&mut core.to_close) {
             self.drop_client(core, id);
         }

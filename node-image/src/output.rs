@@ -207,14 +207,23 @@ impl Output {
         }
         if self.written >= self.open.len() {
             self.written = 0;
-            if self.open.capacity() > KEPT_BYTES_MAX {
-                self.open = Vec::new();
-            }
             self.open.clear();
         } else {
             // The rest becomes a segment, so that `written` always speaks of the first one.
             self.seal();
         }
+    }
+
+    /// Gives back the open buffer when it is empty and has grown large.
+    pub fn give_back(&mut self) {
+        if self.open.is_empty() && self.open.capacity() > KEPT_BYTES_MAX {
+            self.open = Vec::new();
+        }
+    }
+
+    /// Bytes that the open buffer has room for.
+    pub fn open_capacity(&self) -> usize {
+        self.open.capacity()
     }
 
     /// Forgets everything that waits.

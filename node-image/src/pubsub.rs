@@ -65,12 +65,37 @@ pub struct Subscriptions {
     pub patterns: BTreeSet<Vec<u8>>,
     /// Channels of shards.
     pub shard: BTreeSet<Vec<u8>>,
+    bytes: usize,
+}
+
+/// What a subscription costs beside its name, in the client and in the table.
+const SUBSCRIPTION_BYTES: usize = 96;
+
+fn cost(name: &[u8]) -> usize {
+    2 * name.len() + SUBSCRIPTION_BYTES
 }
 
 impl Subscriptions {
     /// True without any.
     pub fn is_empty(&self) -> bool {
         self.channels.is_empty() && self.patterns.is_empty() && self.shard.is_empty()
+    }
+
+    /// What they cost.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn insert(&mut self, kind: Kind, name: &[u8]) -> bool {
+        let new = self.of_mut(kind).insert(name.to_vec());
+        self.bytes += if new { cost(name) } else { 0 };
+        new
+    }
+
+    fn remove(&mut self, kind: Kind, name: &[u8]) -> bool {
+        let was = self.of_mut(kind).remove(name);
+        self.bytes -= if was { cost(name) } else { 0 };
+        was
     }
 
     /// The number that replies tell: channels and patterns together, shard channels apart.
@@ -213,7 +238,7 @@ impl Core {
     pub fn subscribe(&mut self, id: ClientId, kind: Kind, name: &[u8]) -> bool {
         let slot = self.channel_slot(name);
         let Some(client) = self.clients.get_mut(id) else { return false };
-        let new = client.subscriptions.of_mut(kind).insert(name.to_vec());
+        let new = client.subscriptions.insert(kind, name);
         if new {
             self.pubsub.add(id, kind, slot, name);
         }
@@ -224,7 +249,7 @@ impl Core {
     pub fn unsubscribe(&mut self, id: ClientId, kind: Kind, name: &[u8]) {
         let slot = self.channel_slot(name);
         let Some(client) = self.clients.get_mut(id) else { return };
-        if client.subscriptions.of_mut(kind).remove(name) {
+        if client.subscriptions.remove(kind, name) {
             self.pubsub.remove(id, kind, slot, name);
         }
     }
@@ -306,7 +331,7 @@ impl Core {
 
     fn end_subscription(&mut self, id: ClientId, channel: &[u8]) {
         let Some(client) = self.clients.get_mut(id) else { return };
-        client.subscriptions.shard.remove(channel);
+        client.subscriptions.remove(Kind::Shard, channel);
         let mut reply = ReplyBuf::new(client.protocol);
         write_change(
             &mut reply,

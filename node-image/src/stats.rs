@@ -80,6 +80,8 @@ pub struct Stats {
     pub output_buffer_disconnections: Counter,
     /// Clients cut because of their query buffer.
     pub query_buffer_disconnections: Counter,
+    /// Clients ended because all together cost too much.
+    pub evicted_clients: Counter,
     /// AUTH failures.
     pub auth_failures: Counter,
     /// Turns of the core's loop.
@@ -136,6 +138,7 @@ impl Stats {
             &self.sync_partial_err,
             &self.output_buffer_disconnections,
             &self.query_buffer_disconnections,
+            &self.evicted_clients,
             &self.auth_failures,
             &self.turns,
             &self.turns_us,

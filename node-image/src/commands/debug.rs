@@ -53,6 +53,13 @@ pub const COMMANDS: &[Command] = &[Command {
             ..SUB
         },
         Command {
+            name: "replybuffer",
+            arity: 4,
+            summary: "Keeps reply buffers that have grown, or gives them back.",
+            handler: replybuffer,
+            ..SUB
+        },
+        Command {
             name: "set-active-expire",
             arity: 3,
             summary: "Turns the active expiry cycle on or off.",
@@ -211,6 +218,17 @@ fn pause_cron(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, CommandError
     Ok(Outcome::Done)
 }
 
+fn replybuffer(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, CommandError> {
+    allowed(ctx)?;
+    if !args.get(2).is_some_and(|word| word.eq_ignore_ascii_case(b"resizing")) {
+        return Err(CommandError::SYNTAX);
+    }
+    let on = args.get(3).and_then(|arg| parse_i64(arg)).ok_or(CommandError::NOT_AN_INTEGER)?;
+    ctx.core.keeps_reply_buffers = on == 0;
+    ctx.reply.ok();
+    Ok(Outcome::Done)
+}
+
 fn set_active_expire(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, CommandError> {
     allowed(ctx)?;
     let on = args.get(2).and_then(|arg| parse_i64(arg)).ok_or(CommandError::NOT_AN_INTEGER)?;
@@ -350,6 +368,8 @@ fn help(ctx: &mut Ctx<'_>, _: &[&[u8]]) -> Result<Outcome, CommandError> {
         "    Save the snapshot on disk and reload it back to memory.",
         "PAUSE-CRON <0|1>",
         "    Stop what is due by time, or let it go on.",
+        "REPLYBUFFER RESIZING <0|1>",
+        "    Keep reply buffers that have grown, or give them back.",
         "SET-ACTIVE-EXPIRE <0|1>",
         "    Turn the active expiry cycle off or on.",
         "SLEEP <seconds>",

@@ -197,6 +197,7 @@ fn stats(core: &mut Core, out: &mut String) {
         ("sync_partial_ok", stats.sync_partial_ok.get()),
         ("sync_partial_err", stats.sync_partial_err.get()),
         ("expired_keys", stats.expired_keys.get()),
+        ("evicted_clients", stats.evicted_clients.get()),
         ("evicted_keys", stats.evicted_keys.get()),
         ("keyspace_hits", stats.keyspace_hits.get()),
         ("keyspace_misses", stats.keyspace_misses.get()),

@@ -24,7 +24,7 @@ pub enum Kind {
         /// The most.
         max: i64,
     },
-    /// Like [`Kind::Bytes`], or a percentage of the machine's memory (`5%`), kept as a negative
+    /// Like [`Kind::Bytes`], or a percentage of something (`5%`), kept as a negative
     /// number.
     BytesOrPercent,
     /// An octal number, a file mode.

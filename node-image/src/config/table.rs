@@ -234,7 +234,7 @@ directives! {
     MaxmemoryEvictionTenacity "maxmemory-eviction-tenacity" "" K::Number { min: 0, max: 100 },
         "10", Live, "Accepted: nothing is removed yet.";
     MaxmemoryClients "maxmemory-clients" "" K::BytesOrPercent, "0", Live,
-        "Accepted: buffers are bounded by client-output-buffer-limit.";
+        "What ordinary clients may cost together, or a share of maxmemory; 0 for no bound.";
     ReplicaIgnoreMaxmemory "replica-ignore-maxmemory" "slave-ignore-maxmemory" K::YesNo, "yes",
         Live, "A replica removes only what its primary removes.";
     LfuLogFactor "lfu-log-factor" "" ANY, "10", Live, "How slowly the use counter grows.";

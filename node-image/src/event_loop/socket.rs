@@ -49,11 +49,15 @@ impl EventLoop {
             Drained::Broken => core.close(id),
         }
         check_input_size(core, id);
+        core.count_client(id);
     }
 
     /// Writes what may leave.
     pub(super) fn flush_client(&mut self, core: &mut Core, id: ClientId) {
+        // What is over the limit is not sent, even if the kernel would take it.
+        check_output_size(core, id);
         let released = core.log.released();
+        let keeps_buffers = core.keeps_reply_buffers;
         let Some(client) = core.clients.get_mut(id) else { return };
         client.flush_queued = false;
         if client.close_now {
@@ -65,6 +69,9 @@ impl EventLoop {
         };
         match client.output.write_to(socket, released) {
             Ok(written) => {
+                if !keeps_buffers {
+                    client.output.give_back();
+                }
                 client.written_bytes += written as u64;
                 core.shared.stats.net_output_bytes.add(written as u64);
             }
@@ -84,6 +91,7 @@ impl EventLoop {
             return;
         }
         check_output_size(core, id);
+        core.count_client(id);
     }
 
     /// Forgets a client everywhere.

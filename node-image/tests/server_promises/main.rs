@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends by it")]
 
 mod blocking;
+mod client_limits;
 mod configuration;
 mod connections;
 mod effects;

@@ -151,6 +151,11 @@ fn hyperloglogs_are_answered_as_redis_does() {
     check("hyperloglogs", &read_dialogue(&text).expect("the generated lines can be read"));
 }
 
+#[test]
+fn messages_and_tracking_are_answered_as_redis_does() {
+    check_file("pubsub.txt");
+}
+
 /// Each numeric argument of each command with each value that is likely to be mistreated.
 #[test]
 fn edge_values_of_numbers_are_answered_as_redis_does() {

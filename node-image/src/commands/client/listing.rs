@@ -7,7 +7,6 @@ use std::fmt::Write as _;
 use holdfast_store::number::parse_i64;
 use holdfast_wire::resp::Protocol;
 
-use super::me;
 use crate::clients::{Client, ClientId, ClientKind};
 use crate::commands::{CommandError, Ctx, Outcome, table};
 use crate::core::Core;
@@ -126,7 +125,7 @@ pub(super) fn list(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, Command
     }
     let mut text = String::new();
     for client in ctx.core.clients.iter().filter(|client| filter.takes(client)) {
-        describe(&mut text, client, ctx.now_ms);
+        describe(&mut text, ctx.core, client);
         text.push('\n');
     }
     ctx.reply.verbatim(*b"txt", text.as_bytes());
@@ -134,16 +133,18 @@ pub(super) fn list(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, Command
 }
 
 pub(super) fn info(ctx: &mut Ctx<'_>, _: &[&[u8]]) -> Result<Outcome, CommandError> {
-    let now_ms = ctx.now_ms;
     let mut text = String::new();
-    describe(&mut text, me(ctx)?, now_ms);
+    if let Some(client) = ctx.core.clients.get(ctx.client) {
+        describe(&mut text, ctx.core, client);
+    }
     text.push('\n');
     ctx.reply.verbatim(*b"txt", text.as_bytes());
     Ok(Outcome::Done)
 }
 
 /// One line of CLIENT LIST.
-fn describe(text: &mut String, client: &Client, now_ms: i64) {
+fn describe(text: &mut String, core: &Core, client: &Client) {
+    let now_ms = core.now_ms;
     let mut flags = String::new();
     match client.kind {
         ClientKind::Replica => flags.push('S'),
@@ -151,6 +152,7 @@ fn describe(text: &mut String, client: &Client, now_ms: i64) {
         ClientKind::Normal | ClientKind::Loader => {}
     }
     let marks = [
+        (core.monitors.contains(&client.id), 'O'),
         (!client.subscriptions.is_empty(), 'P'),
         (client.multi.is_some(), 'x'),
         (client.blocked.is_some(), 'b'),
@@ -177,11 +179,11 @@ fn describe(text: &mut String, client: &Client, now_ms: i64) {
     let events = if !client.output.is_empty() { "rw" } else { "r" };
     let resp = if client.protocol == Protocol::Resp3 { 3 } else { 2 };
     let lossy = String::from_utf8_lossy;
-    let waiting = client.input.len() - client.input_start + client.running_bytes;
+    let waiting = client.query_bytes();
     let _ = write!(
         text,
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub={} psub={} \
-         ssub={} multi={multi} qbuf={waiting} qbuf-free={} argv-mem=0 multi-mem=0 rbs=0 rbp=0 \
+         ssub={} multi={multi} qbuf={waiting} qbuf-free={} argv-mem=0 multi-mem={} rbs={} rbp=0 \
          obl=0 oll={} omem={} tot-mem={} events={events} cmd={command} user=default redir={} \
          resp={resp} lib-name={} lib-ver={}",
         client.id.serial,
@@ -196,9 +198,11 @@ fn describe(text: &mut String, client: &Client, now_ms: i64) {
         client.subscriptions.patterns.len(),
         client.subscriptions.shard.len(),
         client.input.capacity() - client.input.len(),
+        client.multi_bytes(),
+        client.output.open_capacity(),
         client.output.segments(),
         client.output.len(),
-        client.input.capacity() + client.output.len() + std::mem::size_of::<Client>(),
+        client.memory_bytes(),
         super::tracking::redirection(client.tracking.as_deref()),
         lossy(&client.lib_name),
         lossy(&client.lib_version),

@@ -36,6 +36,7 @@ pub(super) fn hrandfield(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
         return Err(CommandError::new("ERR value is out of range"));
     }
     let mut random = Random::new(ctx.core.store.random().next_u64());
+    let most = ctx.reply_bytes_max();
     let (mut keys, reply) = ctx.split();
     let Some(hash) = keys.hash(args[1])? else {
         reply.array(0);
@@ -45,6 +46,9 @@ pub(super) fn hrandfield(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
     if count < 0 {
         open(reply, wanted, with_values);
         for _ in 0..wanted {
+            if reply.len() > most {
+                break;
+            }
             if let Some(pair) = hash.random(|| random.next_u64()) {
                 write(reply, pair, with_values);
             }

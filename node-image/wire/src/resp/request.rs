@@ -103,6 +103,12 @@ impl Parser {
         self.bulk_len.map(|len| self.understood + len + 2)
     }
 
+    /// Bytes of the request that stand before the large argument that is being waited for.
+    pub fn passed_bytes(&self) -> usize {
+        const LARGE: usize = 32 * 1024;
+        if self.bulk_len.is_some_and(|len| len >= LARGE) { self.understood } else { 0 }
+    }
+
     /// Reads the request that begins at `start` in `buffer`.
     pub fn next(
         &mut self,
