@@ -222,6 +222,8 @@ impl Core {
         limits.set_max_listpack_value = self.config.size(Name::SetMaxListpackValue);
         limits.zset_max_listpack_entries = self.config.size(Name::ZsetMaxListpackEntries);
         limits.zset_max_listpack_value = self.config.size(Name::ZsetMaxListpackValue);
+        limits.stream_node_max_bytes = self.config.size(Name::StreamNodeMaxBytes);
+        limits.stream_node_max_entries = self.config.size(Name::StreamNodeMaxEntries);
         self.store.set_limits(limits);
         self.store.set_tracking(if self.config.text(Name::MaxmemoryPolicy).ends_with("lfu") {
             Tracking::Frequency {

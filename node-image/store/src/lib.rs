@@ -22,6 +22,7 @@ pub mod rdb;
 pub mod set;
 pub mod sorted_set;
 pub mod store;
+pub mod stream;
 pub mod string;
 mod table;
 pub mod value;

@@ -42,6 +42,10 @@ pub struct Limits {
     pub zset_max_listpack_entries: usize,
     /// A sorted set with a longer member than this becomes large.
     pub zset_max_listpack_value: usize,
+    /// Bytes of a stream's node; 0 for no bound.
+    pub stream_node_max_bytes: usize,
+    /// Entries of a stream's node; 0 for no bound.
+    pub stream_node_max_entries: usize,
     /// The seed of hash tables inside values.
     pub seed: HashSeed,
 }
@@ -58,6 +62,8 @@ impl Limits {
             set_max_listpack_value: 64,
             zset_max_listpack_entries: 128,
             zset_max_listpack_value: 64,
+            stream_node_max_bytes: 4096,
+            stream_node_max_entries: 100,
             seed,
         }
     }

@@ -30,7 +30,12 @@ pub enum Element<'a> {
     Integer(i64),
 }
 
-impl Element<'_> {
+impl<'a> Element<'a> {
+    /// How a string is kept.
+    pub fn of(bytes: &'a [u8]) -> Self {
+        canonical_integer(bytes).map_or(Element::Bytes(bytes), Element::Integer)
+    }
+
     /// The element as the string that was pushed.
     pub fn to_vec(self) -> Vec<u8> {
         match self {
@@ -69,8 +74,7 @@ impl Default for Builder {
 impl Builder {
     /// Appends one element.
     pub fn push(&mut self, element: &[u8]) {
-        let element = canonical_integer(element).map_or(Element::Bytes(element), Element::Integer);
-        write_entry(&mut self.bytes, element);
+        write_entry(&mut self.bytes, Element::of(element));
         self.count += 1;
     }
 
@@ -90,6 +94,18 @@ impl Builder {
         write_header(&mut self.bytes, self.count);
         self.bytes
     }
+
+    /// Appends a row of entries that [`write_entry`] made.
+    pub(crate) fn push_row(&mut self, row: &[u8], count: usize) {
+        self.bytes.extend_from_slice(row);
+        self.count += count;
+    }
+}
+
+/// The entry at a place of a row of our own, and where the next one begins.
+pub(crate) fn element_at(row: &[u8], at: usize) -> Option<(Element<'_>, usize)> {
+    let (element, length) = entry_at(row.get(at..)?)?;
+    Some((element, at + length))
 }
 
 /// The listpack without elements.

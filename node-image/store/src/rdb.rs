@@ -16,10 +16,13 @@ mod legacy;
 mod payload;
 mod reader;
 mod scores;
+mod stream;
 mod values;
 mod writer;
 
 use thiserror::Error;
+
+use crate::stream::Stream;
 
 pub use payload::{payload_content, seal_payload};
 pub use reader::{Item, Reader};
@@ -46,11 +49,14 @@ pub(crate) mod kind {
     pub(crate) const SET_INTSET: u8 = 11;
     pub(crate) const SORTED_SET_ZIPLIST: u8 = 12;
     pub(crate) const HASH_ZIPLIST: u8 = 13;
+    pub(crate) const STREAM: u8 = 15;
     pub(crate) const LIST_QUICKLIST: u8 = 14;
     pub(crate) const HASH_LISTPACK: u8 = 16;
     pub(crate) const SORTED_SET_LISTPACK: u8 = 17;
     pub(crate) const LIST_QUICKLIST_2: u8 = 18;
     pub(crate) const SET_LISTPACK: u8 = 20;
+    pub(crate) const STREAM_2: u8 = 19;
+    pub(crate) const STREAM_3: u8 = 21;
 }
 
 pub(crate) mod opcode {
@@ -88,6 +94,8 @@ pub enum Content {
     /// Members with scores, in the order of the file; never empty, no member twice, no score
     /// that is not a number.
     SortedSet(Vec<(Vec<u8>, f64)>),
+    /// A stream, whose nodes are those of the format.
+    Stream(Box<Stream>),
 }
 
 /// Why a snapshot or a payload cannot be read.
@@ -139,7 +147,6 @@ fn at_key(key: Option<&[u8]>) -> String {
 
 pub(crate) fn unknown_type(code: u8) -> Problem {
     let name = match code {
-        15 | 19 | 21 => "stream",
         6 | 7 => "module value",
         22..=25 => "hash with field expiry",
         _ => return Problem::Damaged("there is no such value type"),

@@ -6,7 +6,9 @@
 //!
 //! Not known here: keys, expiry, databases.
 
-use crate::{hash::Hash, list::List, set::Set, sorted_set::SortedSet, string::StringValue};
+use crate::{
+    hash::Hash, list::List, set::Set, sorted_set::SortedSet, stream::Stream, string::StringValue,
+};
 
 /// What OBJECT ENCODING tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub enum Encoding {
     Intset,
     /// A large sorted set, named after what Redis has in its place.
     Skiplist,
+    /// A stream.
+    Stream,
 }
 
 impl Encoding {
@@ -41,6 +45,7 @@ impl Encoding {
             Self::Hashtable => "hashtable",
             Self::Intset => "intset",
             Self::Skiplist => "skiplist",
+            Self::Stream => "stream",
         }
     }
 }
@@ -58,6 +63,8 @@ pub enum ValueType {
     Set,
     /// Members with scores.
     SortedSet,
+    /// A log of entries.
+    Stream,
 }
 
 impl ValueType {
@@ -69,6 +76,7 @@ impl ValueType {
             Self::Hash => "hash",
             Self::Set => "set",
             Self::SortedSet => "zset",
+            Self::Stream => "stream",
         }
     }
 }
@@ -86,6 +94,8 @@ pub enum Value {
     Set(Box<Set>),
     /// Members with scores.
     SortedSet(Box<SortedSet>),
+    /// A log of entries.
+    Stream(Box<Stream>),
 }
 
 impl Value {
@@ -97,6 +107,7 @@ impl Value {
             Self::Hash(_) => ValueType::Hash,
             Self::Set(_) => ValueType::Set,
             Self::SortedSet(_) => ValueType::SortedSet,
+            Self::Stream(_) => ValueType::Stream,
         }
     }
 
@@ -108,6 +119,7 @@ impl Value {
             Self::Hash(hash) => hash.encoding(),
             Self::Set(set) => set.encoding(),
             Self::SortedSet(set) => set.encoding(),
+            Self::Stream(_) => Encoding::Stream,
         }
     }
 
@@ -119,6 +131,7 @@ impl Value {
             Self::Hash(hash) => hash.heap_bytes(),
             Self::Set(set) => set.heap_bytes(),
             Self::SortedSet(set) => set.heap_bytes(),
+            Self::Stream(stream) => stream.heap_bytes(),
         }
     }
 
@@ -131,6 +144,7 @@ impl Value {
             Self::Set(set) => set.len(),
             // The table's and the tree's go one after the other.
             Self::SortedSet(set) => set.len() * 2,
+            Self::Stream(stream) => stream.pieces(),
         }
     }
 
@@ -143,13 +157,15 @@ impl Value {
             Self::Hash(hash) => hash.crumble(),
             Self::Set(set) => set.crumble(),
             Self::SortedSet(set) => set.crumble(),
+            Self::Stream(stream) => stream.crumble(pieces),
         }
     }
 
-    /// Whether it is a collection without elements, which must not stay in the keyspace.
+    /// Whether it is a collection without elements, which must not stay in the keyspace. A stream
+    /// may, so it never is one.
     pub fn is_empty_collection(&self) -> bool {
         match self {
-            Self::String(_) => false,
+            Self::String(_) | Self::Stream(_) => false,
             Self::List(list) => list.is_empty(),
             Self::Hash(hash) => hash.is_empty(),
             Self::Set(set) => set.is_empty(),
@@ -185,5 +201,11 @@ impl From<Set> for Value {
 impl From<Hash> for Value {
     fn from(hash: Hash) -> Self {
         Self::Hash(Box::new(hash))
+    }
+}
+
+impl From<Stream> for Value {
+    fn from(stream: Stream) -> Self {
+        Self::Stream(Box::new(stream))
     }
 }

@@ -6,6 +6,7 @@
 //! Not known here: where the bytes come from, which key is due where.
 
 use super::cursor::{Cursor, Stop, damaged};
+use super::stream::PartialStream;
 use super::{Content, NODE_PACKED, NODE_PLAIN, Problem, RdbError, kind, legacy, opcode, scores};
 use super::{VERSION_READ_MAX, VERSION_VALKEY, unknown_type};
 use crate::crc64::crc64;
@@ -285,9 +286,34 @@ pub(crate) enum Begun {
     Partial(Partial),
 }
 
+/// A value of which some pieces were read.
+#[derive(Debug)]
+pub(crate) enum Partial {
+    Elements(PartialElements),
+    Stream(Box<PartialStream>),
+}
+
+impl Partial {
+    /// Reads one piece; true when that was the last one.
+    pub(crate) fn step(&mut self, cursor: &mut Cursor<'_>) -> Result<bool, Stop> {
+        match self {
+            Partial::Elements(elements) => elements.step(cursor),
+            Partial::Stream(stream) => stream.step(cursor),
+        }
+    }
+
+    /// The value, once [`Partial::step`] said that it is whole.
+    pub(crate) fn take(&mut self) -> Content {
+        match self {
+            Partial::Elements(elements) => elements.take(),
+            Partial::Stream(stream) => Content::Stream(stream.take()),
+        }
+    }
+}
+
 /// A collection of which some elements were read.
 #[derive(Debug)]
-pub(crate) struct Partial {
+pub(crate) struct PartialElements {
     form: u8,
     left: u64,
     elements: Vec<Vec<u8>>,
@@ -309,7 +335,11 @@ pub(crate) fn begin(code: u8, cursor: &mut Cursor<'_>) -> Result<Begun, Stop> {
             if left == 0 {
                 return damaged("an empty collection cannot be a value");
             }
-            return Ok(Begun::Partial(Partial { form: code, left, elements: Vec::new() }));
+            let elements = PartialElements { form: code, left, elements: Vec::new() };
+            return Ok(Begun::Partial(Partial::Elements(elements)));
+        }
+        kind::STREAM | kind::STREAM_2 | kind::STREAM_3 => {
+            return Ok(Begun::Partial(Partial::Stream(Box::new(PartialStream::new(code)))));
         }
         kind::LIST_ZIPLIST => list(blob(legacy::ziplist(&cursor.string()?))?)?,
         kind::SORTED_SET_ZIPLIST => scores::from_block(blob(legacy::ziplist(&cursor.string()?))?)?,
@@ -326,9 +356,9 @@ pub(crate) fn begin(code: u8, cursor: &mut Cursor<'_>) -> Result<Begun, Stop> {
     Ok(Begun::Whole(content))
 }
 
-impl Partial {
+impl PartialElements {
     /// Reads one element; true when that was the last one.
-    pub(crate) fn step(&mut self, cursor: &mut Cursor<'_>) -> Result<bool, Stop> {
+    fn step(&mut self, cursor: &mut Cursor<'_>) -> Result<bool, Stop> {
         match self.form {
             kind::SORTED_SET | kind::SORTED_SET_2 => {
                 let member = cursor.string()?;
@@ -378,8 +408,7 @@ impl Partial {
         Ok(self.left == 0)
     }
 
-    /// The value, once [`Partial::step`] said that it is whole.
-    pub(crate) fn take(&mut self) -> Content {
+    fn take(&mut self) -> Content {
         let elements = std::mem::take(&mut self.elements);
         match self.form {
             kind::HASH => pairs(elements),

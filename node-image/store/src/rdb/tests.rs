@@ -34,6 +34,7 @@ fn write(writer: &mut Writer, key: &[u8], expires_at_ms: Option<u64>, content: &
         Content::Set(_) | Content::SortedSet(_) => {
             writer.value(key, expires_at_ms, &value_of(content));
         }
+        Content::Stream(stream) => writer.stream(key, expires_at_ms, stream),
     }
 }
 
@@ -46,6 +47,7 @@ fn payload(content: &Content) -> Vec<u8> {
         Content::Set(_) | Content::SortedSet(_) => {
             return dump_payload(&value_of(content), &limits());
         }
+        Content::Stream(stream) => writer.push_stream_value(stream),
     }
     seal_payload(writer.take())
 }

@@ -35,6 +35,7 @@ impl Writer {
             }
             Value::Set(set) => self.set(key, expires_at_ms, set),
             Value::SortedSet(set) => self.sorted_set(key, expires_at_ms, set),
+            Value::Stream(stream) => self.stream(key, expires_at_ms, stream),
         }
     }
 }
@@ -72,6 +73,7 @@ impl Content {
                 }
                 set.into()
             }
+            Content::Stream(stream) => Value::Stream(stream),
         }
     }
 }
@@ -88,6 +90,7 @@ pub fn dump_payload(value: &Value, limits: &Limits) -> Vec<u8> {
         }
         Value::Set(set) => writer.push_set_value(set),
         Value::SortedSet(set) => writer.push_sorted_set_value(set),
+        Value::Stream(stream) => writer.push_stream_value(stream),
     }
     seal_payload(writer.take())
 }

@@ -238,6 +238,10 @@ impl Writer {
         }
     }
 
+    pub(super) fn push_raw(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
+    }
+
     pub(super) fn push_length(&mut self, length: u64) {
         match length {
             0..64 => self.out.push(length as u8),
