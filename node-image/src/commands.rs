@@ -47,6 +47,7 @@ pub mod server;
 pub mod set;
 pub mod sorted_set;
 pub mod spec;
+pub mod stream;
 pub mod string;
 pub mod table;
 pub mod transaction;
@@ -71,6 +72,9 @@ pub enum Outcome {
     /// Nothing to give yet: the command is run again when one of the keys is touched. Inside
     /// MULTI, a script, or a replicated stream it gets `timeout_reply` at once instead.
     Block(Block),
+    /// Like [`Outcome::Block`], run again as this request: what it meant by words such as `$`
+    /// may mean something else by then.
+    BlockAs(Block, Vec<Vec<u8>>),
     /// Somebody else answers later, by [`crate::messages::ToCore::Answer`] or
     /// [`Core::answer`], with the token that [`Ctx::promise`] gave. The client's later requests
     /// wait for it, so that replies keep their order.

@@ -299,14 +299,21 @@ fn run_and_finish(
         Outcome::Promised(token) => place_promise(core, id, token, reply),
         Outcome::Block(block) => {
             let args = args.iter().map(|arg| arg.to_vec()).collect();
-            core.blocked.add(id, db, &block.keys, block.deadline_ms);
-            if let Some(client) = core.clients.get_mut(id) {
-                client.blocked = Some(Box::new(Blocked { block, db, command, args }));
-            }
+            place_block(core, id, Blocked { block, db, command, args });
+        }
+        Outcome::BlockAs(block, args) => {
+            place_block(core, id, Blocked { block, db, command, args });
         }
     }
     core.end_unit();
     unblock::serve_touched_within(core, id, reply);
+}
+
+fn place_block(core: &mut Core, id: ClientId, blocked: Blocked) {
+    core.blocked.add(id, blocked.db, &blocked.block.keys, blocked.block.deadline_ms);
+    if let Some(client) = core.clients.get_mut(id) {
+        client.blocked = Some(Box::new(blocked));
+    }
 }
 
 /// A command about to run.

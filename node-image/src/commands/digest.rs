@@ -8,6 +8,7 @@
 use std::fmt::Write as _;
 use std::hash::Hasher as _;
 
+use holdfast_store::stream::{Stream, StreamId};
 use holdfast_store::value::Value;
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
@@ -38,6 +39,7 @@ impl Digest {
                 }
             }
             Value::List(list) => list.iter().for_each(|element| digest.add_ordered(element)),
+            Value::Stream(stream) => digest.add_stream(stream),
             Value::Hash(hash) => {
                 for (field, value) in hash.iter() {
                     let mut pair = Digest::default();
@@ -70,6 +72,30 @@ impl Digest {
     pub(super) fn add_unordered(&mut self, part: &Digest) {
         for (place, byte) in self.0.iter_mut().zip(&part.0) {
             *place ^= *byte;
+        }
+    }
+
+    /// Entries and positions, and what is pending with whom; times and counts of deliveries are
+    /// not the same on replicas.
+    fn add_stream(&mut self, stream: &Stream) {
+        let log = &stream.log;
+        for id in [log.last_id, log.max_deleted_id] {
+            self.add_ordered(&id.to_bytes());
+        }
+        for entry in log.iter(StreamId::MIN, StreamId::MAX) {
+            self.add_ordered(&entry.id.to_bytes());
+            for (field, value) in entry.fields() {
+                self.add_ordered(&field.to_vec());
+                self.add_ordered(&value.to_vec());
+            }
+        }
+        for (name, group) in stream.groups.iter() {
+            self.add_ordered(name);
+            self.add_ordered(&group.last_id.to_bytes());
+            for (id, pending) in group.pending().iter() {
+                self.add_ordered(&id.to_bytes());
+                self.add_ordered(&pending.consumer);
+            }
         }
     }
 

@@ -141,6 +141,8 @@ pub enum Group {
     SortedSet,
     /// Places on earth.
     Geo,
+    /// Streams.
+    Stream,
     /// Transactions.
     Transactions,
     /// Connections.
@@ -170,6 +172,7 @@ impl Group {
             Group::Set => "set",
             Group::SortedSet => "sorted-set",
             Group::Geo => "geo",
+            Group::Stream => "stream",
             Group::Transactions => "transactions",
             Group::Connection => "connection",
             Group::PubSub => "pubsub",
@@ -191,6 +194,7 @@ impl Group {
             Group::Set => Some("@set"),
             Group::SortedSet => Some("@sortedset"),
             Group::Geo => Some("@geo"),
+            Group::Stream => Some("@stream"),
             Group::Transactions => Some("@transaction"),
             Group::Connection => Some("@connection"),
             Group::Scripting => Some("@scripting"),

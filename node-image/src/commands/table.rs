@@ -31,6 +31,7 @@ const FAMILIES: &[&[Command]] = &[
     super::server::COMMANDS,
     super::set::COMMANDS,
     super::sorted_set::COMMANDS,
+    super::stream::COMMANDS,
     super::string::COMMANDS,
     super::transaction::COMMANDS,
 ];

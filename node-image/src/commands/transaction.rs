@@ -121,7 +121,9 @@ fn run_queued(ctx: &mut Ctx<'_>, command: &'static Command, args: &[&[u8]]) {
     let call = Call { id, db, command, origin: ctx.origin, in_exec: true, woken: false };
     match execute::run(ctx.core, call, args, ctx.reply) {
         Outcome::Done => {}
-        Outcome::Block(block) => execute::write_timeout_reply(block.timeout_reply, ctx.reply),
+        Outcome::Block(block) | Outcome::BlockAs(block, _) => {
+            execute::write_timeout_reply(block.timeout_reply, ctx.reply);
+        }
         Outcome::Promised(token) => execute::place_promise(ctx.core, id, token, ctx.reply),
     }
 }

@@ -98,7 +98,7 @@ pub fn call(
     }
     match outcome {
         Outcome::Done => Ok(()),
-        Outcome::Block(block) => {
+        Outcome::Block(block) | Outcome::BlockAs(block, _) => {
             write_timeout_reply(block.timeout_reply, reply);
             Ok(())
         }

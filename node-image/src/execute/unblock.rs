@@ -57,7 +57,7 @@ fn run_again(core: &mut Core, id: ClientId) {
     reply.raw(&std::mem::take(&mut core.pushed_to_executing));
     core.end_unit();
     close_reply(core, id, reply);
-    if let Outcome::Block(_) = outcome {
+    if let Outcome::Block(_) | Outcome::BlockAs(..) = outcome {
         // Its place in the queues has not been given up.
         if let Some(client) = core.clients.get_mut(id) {
             client.blocked = Some(blocked);

@@ -5,7 +5,7 @@
 //!                            |
 //!                            deleted: marked, gone with its node
 //!
-//! Entries lie in nodes of about 4 KiB, each one a listpack as Redis has it (`stream/node.rs`), in a
+//! Entries lie in nodes of about 4 KiB, each a listpack as Redis has it (`stream/node.rs`), in a
 //! tree by the id of the first entry. An id is found by the last node at or below it and a walk
 //! through that node. Trimming drops nodes from the front; trimming that may be approximate drops
 //! nothing else. A node is behind a reference count: a clone of a stream shares every node, and a
@@ -122,7 +122,14 @@ impl Log {
 
     /// The id of the last entry that is still there; 0-0 without any.
     pub fn last_entry_id(&self) -> StreamId {
-        self.iter_back(StreamId::MIN, StreamId::MAX).next().map_or(StreamId::MIN, |entry| entry.id)
+        match self.nodes.last_key_value() {
+            // Nothing at the end was deleted by name, and trimming begins at the front.
+            Some((_, last)) if last.last_id > self.max_deleted_id => last.last_id,
+            _ => {
+                let last = self.iter_back(StreamId::MIN, StreamId::MAX).next();
+                last.map_or(StreamId::MIN, |entry| entry.id)
+            }
+        }
     }
 
     /// Its nodes, each under its base.
@@ -290,9 +297,9 @@ impl Log {
         Ok(())
     }
 
-    /// Whether an entry at or above `id` was deleted by name.
+    /// Whether an entry at or above `id`, and above the first one, was deleted by name.
     pub fn has_tombstone_from(&self, id: StreamId) -> bool {
-        self.len > 0 && self.max_deleted_id != StreamId::MIN && id <= self.max_deleted_id
+        self.len > 0 && self.first_id <= self.max_deleted_id && id <= self.max_deleted_id
     }
 
     /// How many entries were ever added up to this id, where that can be told.
@@ -329,7 +336,7 @@ impl Log {
         let common: Vec<usize> = keys.windows(2).map(shared).collect();
         // Branches on the path to the current key, by their depth, the deepest last.
         let mut path: Vec<usize> = Vec::new();
-        let mut count = if keys.is_empty() { 1 } else { 0 };
+        let mut count = usize::from(keys.is_empty());
         let chain = |parent: Option<&usize>, depth: usize| {
             usize::from(depth > parent.map_or(0, |parent| parent + 1))
         };

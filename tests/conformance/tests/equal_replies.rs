@@ -122,6 +122,11 @@ fn lists_are_answered_as_redis_does() {
 }
 
 #[test]
+fn streams_are_answered_as_redis_does() {
+    check_file("streams.txt");
+}
+
+#[test]
 fn keys_and_expiry_are_answered_as_redis_does() {
     check_file("keys.txt");
 }
@@ -241,6 +246,39 @@ fn edge_values_of_numbers_are_answered_as_redis_does() {
         "BITFIELD s2 SET i7 3 @",
         "BITFIELD s2 OVERFLOW SAT INCRBY i64 1 @",
         "BITFIELD s2 OVERFLOW FAIL INCRBY u33 1 @",
+        "XADD x @ f v",
+        "XADD x MAXLEN @ 99-0 f v",
+        "XADD x MINID @ 99-0 f v",
+        "XADD x MAXLEN ~ 1 LIMIT @ 99-0 f v",
+        "XDEL x @",
+        "XRANGE x @ +",
+        "XRANGE x - @",
+        "XREVRANGE x @ -",
+        "XRANGE x - + COUNT @",
+        "XREAD COUNT @ STREAMS x 0",
+        "XREAD STREAMS x @",
+        "XSETID x @",
+        "XSETID x 9-9 ENTRIESADDED @",
+        "XSETID x 9-9 MAXDELETEDID @",
+        "XGROUP CREATE x g2 @",
+        "XGROUP SETID x g @ ENTRIESREAD 1",
+        "XGROUP CREATE x g2 0 ENTRIESREAD @",
+        "XACK x g @",
+        "XPENDING x g - @ 5",
+        "XPENDING x g - + @",
+        "XPENDING x g IDLE @ - + 5",
+        "XCLAIM x g d @ 1-1 JUSTID",
+        "XCLAIM x g d 0 @ JUSTID",
+        "XCLAIM x g d 0 1-1 RETRYCOUNT @ JUSTID",
+        "XCLAIM x g d 0 1-1 IDLE @ JUSTID",
+        "XCLAIM x g d 0 1-1 TIME @ JUSTID",
+        "XCLAIM x g d 0 1-1 LASTID @ JUSTID",
+        "XAUTOCLAIM x g d @ 0 JUSTID",
+        "XAUTOCLAIM x g d 0 @ JUSTID",
+        "XAUTOCLAIM x g d 0 0 COUNT @ JUSTID",
+        "XTRIM x MAXLEN @",
+        "XTRIM x MINID ~ @ LIMIT 0",
+        "XINFO STREAM x FULL COUNT @",
     ];
     let values = [
         "0",
@@ -281,6 +319,14 @@ fn edge_values_of_numbers_are_answered_as_redis_does() {
         "ZADD zs 1 a 2 b 3 c",
         "DEL h",
         "HSET h f 1",
+        "DEL x",
+        "XADD x 1-1 f v",
+        "XADD x 1-2 f v g w",
+        "XADD x 7-0 f 12",
+        "XGROUP CREATE x g 0",
+        "XGROUP CREATECONSUMER x g c",
+        "XGROUP CREATECONSUMER x g d",
+        "XCLAIM x g c 0 1-1 FORCE JUSTID LASTID 1-1 TIME 1000",
     ];
     let mut text = String::new();
     for command in commands {
@@ -298,7 +344,8 @@ fn edge_values_of_numbers_are_answered_as_redis_does() {
             if grows && value.len() > 5 && !value.starts_with('-') {
                 continue;
             }
-            let mark = if command.starts_with("SCAN") { "? " } else { "" };
+            let tells_times = command.starts_with("XINFO") || command.starts_with("XPENDING");
+            let mark = if command.starts_with("SCAN") || tells_times { "? " } else { "" };
             for line in setup {
                 text.push_str(&format!("{line}\n"));
             }
@@ -307,7 +354,9 @@ fn edge_values_of_numbers_are_answered_as_redis_does() {
                 text.push_str(&format!("GET {key}\n"));
             }
             text.push_str(
-                "LRANGE l 0 -1\nLRANGE l2 0 -1\nLRANGE l3 0 -1\nHGETALL h\nEXISTS e s3 s9\nSMEMBERS st\nZRANGE zs 0 -1 WITHSCORES\n",
+                "LRANGE l 0 -1\nLRANGE l2 0 -1\nLRANGE l3 0 -1\nHGETALL h\nEXISTS e s3 s9\n\
+                 SMEMBERS st\nZRANGE zs 0 -1 WITHSCORES\n\
+                 XRANGE x - +\nXINFO STREAM x\nXINFO GROUPS x\n",
             );
         }
     }

@@ -306,7 +306,7 @@ impl Partial {
     pub(crate) fn take(&mut self) -> Content {
         match self {
             Partial::Elements(elements) => elements.take(),
-            Partial::Stream(stream) => Content::Stream(stream.take()),
+            Partial::Stream(stream) => Content::Stream(Box::new(stream.take())),
         }
     }
 }

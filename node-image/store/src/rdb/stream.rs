@@ -91,7 +91,7 @@ enum Next {
 pub(crate) struct PartialStream {
     code: u8,
     next: Next,
-    stream: Box<Stream>,
+    stream: Stream,
     groups_left: u64,
     consumers_left: u64,
     group_name: Vec<u8>,
@@ -106,7 +106,7 @@ impl PartialStream {
         Self {
             code,
             next: Next::NodeCount,
-            stream: Box::default(),
+            stream: Stream::new(),
             groups_left: 0,
             consumers_left: 0,
             group_name: Vec::new(),
@@ -159,7 +159,7 @@ impl PartialStream {
     }
 
     /// The stream, once [`PartialStream::step`] said that it is whole.
-    pub(crate) fn take(&mut self) -> Box<Stream> {
+    pub(crate) fn take(&mut self) -> Stream {
         std::mem::take(&mut self.stream)
     }
 

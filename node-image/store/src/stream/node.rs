@@ -318,7 +318,7 @@ fn push_number(row: &mut Vec<u8>, number: i64) {
 fn canonical(element: Element<'_>) -> Element<'_> {
     match element {
         Element::Bytes(bytes) => Element::of(bytes),
-        number => number,
+        Element::Integer(_) => element,
     }
 }
 
