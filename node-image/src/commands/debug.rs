@@ -170,7 +170,7 @@ fn digest(ctx: &mut Ctx<'_>, _: &[&[u8]]) -> Result<Outcome, CommandError> {
             let mut one = Digest::default();
             one.add_ordered(&(db as u64).to_le_bytes());
             one.add_ordered(view.key);
-            one.add_ordered(&Digest::of(view.value).0);
+            one.add_ordered(&Digest::of(&view.value()).0);
             one.add_ordered(&[u8::from(view.expiry_ms.is_some())]);
             all.add_unordered(&one);
         }

@@ -1,6 +1,6 @@
 //! How recently, or how often, a key is used: one word in each entry.
 //!
-//!   recency     seconds of the clock at the last use
+//!   recency     seconds of the clock at the last use, which repeat after 194 days
 //!   frequency   minutes of the clock (16 bits above) and a logarithmic counter (8 bits below)
 //!
 //! The counter starts at 5 so that a fresh key is not the first to go, grows with a probability
@@ -12,6 +12,12 @@ use crate::random::Random;
 
 /// What a fresh key's counter shows.
 const COUNTER_START: u8 = 5;
+
+/// A word has 24 bits.
+const WORD_MASK: u32 = (1 << 24) - 1;
+
+/// Seconds by which the clock may go back.
+const SET_BACK_S_MAX: u32 = 24 * 3600;
 
 /// Which of both is kept. Follows the policy of eviction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +59,11 @@ impl Tracking {
     /// Seconds since the last use.
     pub(crate) fn idle_s(self, word: u32, now_ms: i64) -> u64 {
         match self {
-            Self::Recency => u64::from(seconds(now_ms).saturating_sub(word)),
+            Self::Recency => {
+                let idle_s = seconds(now_ms).wrapping_sub(word) & WORD_MASK;
+                // A clock that was set back must not make every key look old.
+                u64::from(if idle_s > WORD_MASK - SET_BACK_S_MAX { 0 } else { idle_s })
+            }
             Self::Frequency { .. } => u64::from(minutes_since(word, now_ms)) * 60,
         }
     }
@@ -71,7 +81,8 @@ impl Tracking {
 
     /// The word for a given rest in seconds, as RESTORE's IDLETIME sets it.
     pub(crate) fn with_idle(now_ms: i64, idle_s: u64) -> u32 {
-        u64::from(seconds(now_ms)).saturating_sub(idle_s) as u32
+        let idle_s = idle_s.min(u64::from(WORD_MASK - SET_BACK_S_MAX)) as u32;
+        seconds(now_ms).wrapping_sub(idle_s) & WORD_MASK
     }
 
     /// The word for a given counter, as RESTORE's FREQ sets it.
@@ -81,7 +92,7 @@ impl Tracking {
 }
 
 fn seconds(now_ms: i64) -> u32 {
-    (now_ms / 1000) as u32
+    (now_ms / 1000) as u32 & WORD_MASK
 }
 
 fn minutes(now_ms: i64) -> u16 {

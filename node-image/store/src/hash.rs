@@ -10,7 +10,7 @@
 
 use crate::{
     limits::{HashSeed, Limits},
-    table::{Item, NEVER, Table},
+    table::{Item, Table},
     value::Encoding,
 };
 
@@ -30,10 +30,6 @@ struct Field {
 impl Item for Field {
     fn hash(&self) -> u32 {
         self.hash
-    }
-
-    fn deadline_ms(&self) -> i64 {
-        NEVER
     }
 }
 

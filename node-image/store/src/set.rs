@@ -18,7 +18,7 @@ use crate::{
     number::{IntText, parse_i64},
     packed::{Packed, text},
     string::Text,
-    table::{Item, NEVER, Table},
+    table::{Item, Table},
     value::Encoding,
 };
 
@@ -37,10 +37,6 @@ struct Member {
 impl Item for Member {
     fn hash(&self) -> u32 {
         self.hash
-    }
-
-    fn deadline_ms(&self) -> i64 {
-        NEVER
     }
 }
 

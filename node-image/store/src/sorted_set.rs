@@ -25,7 +25,7 @@ use crate::{
     number::IntText,
     packed::{Packed, text},
     string::Text,
-    table::{Item, NEVER, Table},
+    table::{Item, Table},
     value::Encoding,
 };
 
@@ -50,10 +50,6 @@ struct Member {
 impl Item for Member {
     fn hash(&self) -> u32 {
         self.hash
-    }
-
-    fn deadline_ms(&self) -> i64 {
-        NEVER
     }
 }
 

@@ -15,31 +15,32 @@
 //!
 //! Not known here: commands, effects, who may run them; where the clock comes from.
 
-use std::{
-    ops::{Deref, DerefMut},
-    sync::atomic::Ordering::Relaxed,
-};
+use std::borrow::Cow;
 
 use holdfast_wire::slot::{SLOTS, Slot, key_slot};
 
 use crate::{
     access::Tracking,
     cut::Cuts,
-    entry::Entry,
+    entry::{Content, Entry, Fresh},
     limits::{HashSeed, Limits},
     random::Random,
-    table::NEVER,
+    string::StringValue,
+    table::{NEVER, keys::At},
     value::Value,
 };
 
 pub(crate) mod db;
 mod expire;
 mod flush;
+mod value_mut;
 mod walk;
 
 use db::Db;
 pub use expire::ExpireProgress;
 use flush::Graveyard;
+use value_mut::Held;
+pub use value_mut::ValueMut;
 pub use walk::KeyView;
 
 /// The shape of a store; fixed for its life.
@@ -80,43 +81,15 @@ pub struct Store {
     tracking: Tracking,
     pub(crate) dbs: Vec<Db>,
     pub(crate) cuts: Cuts,
-    used_bytes: usize,
+    /// Of entries with their values.
+    entry_bytes: usize,
+    /// The copy of a string that lies in its entry, for who wants it as a value.
+    copied: Value,
     random: Random,
     expired: Vec<(usize, Box<[u8]>)>,
     expired_total: u64,
     expire_cursor: expire::Cursor,
     pub(crate) graveyard: Graveyard,
-}
-
-/// A value under change. Its memory is measured again when this goes.
-#[derive(Debug)]
-pub struct ValueMut<'a> {
-    value: &'a mut Value,
-    bytes_before: usize,
-    slot_bytes: &'a mut usize,
-    used_bytes: &'a mut usize,
-}
-
-impl Deref for ValueMut<'_> {
-    type Target = Value;
-
-    fn deref(&self) -> &Value {
-        self.value
-    }
-}
-
-impl DerefMut for ValueMut<'_> {
-    fn deref_mut(&mut self) -> &mut Value {
-        self.value
-    }
-}
-
-impl Drop for ValueMut<'_> {
-    fn drop(&mut self) {
-        let bytes_after = self.value.heap_bytes();
-        *self.slot_bytes = *self.slot_bytes + bytes_after - self.bytes_before;
-        *self.used_bytes = *self.used_bytes + bytes_after - self.bytes_before;
-    }
 }
 
 impl Store {
@@ -129,9 +102,10 @@ impl Store {
             limits: Limits::new(config.seed),
             rule: ExpiryRule::Delete,
             tracking: Tracking::Recency,
-            dbs: (0..config.databases).map(|_| Db::new(slots)).collect(),
+            dbs: (0..config.databases).map(|id| Db::new(id, slots)).collect(),
             cuts: Cuts::default(),
-            used_bytes: 0,
+            entry_bytes: 0,
+            copied: StringValue::Int(0).into(),
             random: Random::new(u64::from_le_bytes([a, b, c, d, e, f, g, h])),
             expired: Vec::new(),
             expired_total: 0,
@@ -181,9 +155,10 @@ impl Store {
         &mut self.random
     }
 
-    /// An estimate of all memory of keys and values.
+    /// All memory of keys, values and the tables that hold them, as the allocator rounds it;
+    /// within large values an estimate.
     pub fn used_bytes(&self) -> usize {
-        self.used_bytes
+        self.entry_bytes + self.dbs.iter().map(|db| db.table_bytes).sum::<usize>()
     }
 
     /// How many keys a database has, those included whose time has come unnoticed.
@@ -210,19 +185,20 @@ impl Store {
         self.dbs.get(db)?.find(place.slot, place.hash, key)
     }
 
-    /// Whether the key is there for the caller; removes it when its time has come and the rule
-    /// says so.
-    fn is_live(&mut self, db: usize, place: Place, key: &[u8], now_ms: i64) -> bool {
-        let Some(entry) = self.entry(db, place, key) else { return false };
-        if !entry.is_expired(now_ms) {
-            return true;
+    /// Where the key is, if it is there for the caller; removes it when its time has come and the
+    /// rule says so.
+    fn live(&mut self, db: usize, place: Place, key: &[u8], now_ms: i64) -> Option<At> {
+        let target = self.dbs.get(db)?;
+        let at = target.locate(place.slot, place.hash, key)?;
+        if !target.at(place.slot, at)?.is_expired(now_ms) {
+            return Some(at);
         }
         match self.rule {
-            ExpiryRule::Ignore => true,
-            ExpiryRule::Hide => false,
+            ExpiryRule::Ignore => Some(at),
+            ExpiryRule::Hide => None,
             ExpiryRule::Delete => {
                 self.expire(db, place, key);
-                false
+                None
             }
         }
     }
@@ -230,57 +206,58 @@ impl Store {
     /// Whether a key exists. Not a use of it.
     pub fn contains(&mut self, db: usize, key: &[u8], now_ms: i64) -> bool {
         let place = self.place(key);
-        self.is_live(db, place, key, now_ms)
+        self.live(db, place, key, now_ms).is_some()
     }
 
     /// The value of a key, which counts as used.
     pub fn get(&mut self, db: usize, key: &[u8], now_ms: i64) -> Option<&Value> {
         let place = self.place(key);
-        if !self.is_live(db, place, key, now_ms) {
-            return None;
-        }
-        let entry = self.dbs.get(db)?.find(place.slot, place.hash, key)?;
-        let word = entry.access.load(Relaxed);
-        entry.access.store(self.tracking.used(word, now_ms, &mut self.random), Relaxed);
-        Some(&entry.value)
+        let at = self.live(db, place, key, now_ms)?;
+        let entry = self.dbs.get(db)?.at(place.slot, at)?;
+        entry.set_access(self.tracking.used(entry.access(), now_ms, &mut self.random));
+        Some(as_value(entry, &mut self.copied))
     }
 
     /// The value of a key, which does not count as used.
     pub fn get_quietly(&mut self, db: usize, key: &[u8], now_ms: i64) -> Option<&Value> {
         let place = self.place(key);
-        if !self.is_live(db, place, key, now_ms) {
-            return None;
-        }
-        self.entry(db, place, key).map(|entry| &entry.value)
+        let at = self.live(db, place, key, now_ms)?;
+        let entry = self.dbs.get(db)?.at(place.slot, at)?;
+        Some(as_value(entry, &mut self.copied))
     }
 
-    /// The value of a key through a shared reference, for commands that look at several keys at
-    /// once after each was asked for by [`Store::get`]. Expired keys look absent.
+    /// The collection of a key through a shared reference, for commands that look at several keys
+    /// at once after each was asked for by [`Store::get`]. Expired keys look absent, and so do
+    /// strings, which may have no [`Value`] to be shown.
     pub fn peek(&self, db: usize, key: &[u8], now_ms: i64) -> Option<&Value> {
         let entry = self.entry(db, self.place(key), key)?;
         let hidden = entry.is_expired(now_ms) && self.rule != ExpiryRule::Ignore;
-        (!hidden).then_some(&entry.value)
+        match entry.content() {
+            Content::Value(value) if !hidden && !matches!(value, Value::String(_)) => Some(value),
+            _ => None,
+        }
     }
 
     /// The value of a key, to be changed. The caller must remove the key when it leaves a list
     /// or a hash without elements.
     pub fn get_mut(&mut self, db: usize, key: &[u8], now_ms: i64) -> Option<ValueMut<'_>> {
         let place = self.place(key);
-        if !self.is_live(db, place, key, now_ms) {
-            return None;
-        }
-        let slot = self.dbs.get_mut(db)?.table_mut(place.slot)?;
-        let entry = slot.table.find_mut(place.hash, |entry| *entry.key == *key)?;
-        self.cuts.before_change(db, place.slot, entry);
-        entry.cut = self.cuts.now();
-        let word = self.tracking.used(entry.access.load(Relaxed), now_ms, &mut self.random);
-        entry.access.store(word, Relaxed);
-        Some(ValueMut {
-            bytes_before: entry.value.heap_bytes(),
-            value: &mut entry.value,
-            slot_bytes: &mut slot.bytes,
-            used_bytes: &mut self.used_bytes,
-        })
+        let at = self.live(db, place, key, now_ms)?;
+        let target = self.dbs.get_mut(db)?;
+        let id = target.id;
+        let slot = target.table_mut(place.slot)?;
+        let entry = slot.table.at_mut(at)?;
+        self.cuts.before_change(id, place.slot, place.hash, entry);
+        entry.set_cut(self.cuts.now());
+        entry.set_access(self.tracking.used(entry.access(), now_ms, &mut self.random));
+        let bytes_before = entry.bytes();
+        let own_bytes = entry.own_bytes();
+        let (held, bytes_before) = match entry.value_mut() {
+            Ok(value) => (Held::InPlace(value), bytes_before - own_bytes),
+            Err(entry) => (Held::Copied(entry.value().into_owned(), entry), bytes_before),
+        };
+        let (slot_bytes, entry_bytes) = (&mut slot.bytes, &mut self.entry_bytes);
+        Some(ValueMut { held, bytes_before, slot_bytes, entry_bytes })
     }
 
     /// Sets a key, whatever it held. The old value goes without a pause even when it is large.
@@ -288,57 +265,77 @@ impl Store {
         &mut self,
         db: usize,
         key: &[u8],
-        value: Value,
+        mut value: Value,
+        expiry_ms: Option<i64>,
+        now_ms: i64,
+    ) {
+        self.write(db, key, Fresh::of(&mut value), expiry_ms, now_ms);
+    }
+
+    /// The same for a string in its best form; a short one is copied into its entry at once.
+    pub fn insert_text(
+        &mut self,
+        db: usize,
+        key: &[u8],
+        text: &[u8],
+        expiry_ms: Option<i64>,
+        now_ms: i64,
+    ) {
+        self.write(db, key, Fresh::text(text), expiry_ms, now_ms);
+    }
+
+    fn write(
+        &mut self,
+        db: usize,
+        key: &[u8],
+        fresh: Fresh<'_>,
         expiry_ms: Option<i64>,
         now_ms: i64,
     ) {
         let place = self.place(key);
         let deadline_ms = expiry_ms.unwrap_or(NEVER);
         let Some(target) = self.dbs.get_mut(db) else { return };
-        if let Some(entry) = target.find(place.slot, place.hash, key) {
-            let used = self.tracking.used(entry.access.load(Relaxed), now_ms, &mut self.random);
-            entry.access.store(used, Relaxed);
-            self.cuts.before_change(db, place.slot, entry);
-            self.used_bytes = self.used_bytes + value.heap_bytes() - entry.value.heap_bytes();
-            let cut = self.cuts.now();
-            target.set_deadline(place.slot, place.hash, key, deadline_ms, cut);
-            if let Some(old) = target.replace(place.slot, place.hash, key, value) {
-                self.graveyard.bury_value(old);
+        let cut = self.cuts.now();
+        if let Some(at) = target.locate(place.slot, place.hash, key) {
+            if let Some(entry) = target.at(place.slot, at) {
+                self.cuts.before_change(target.id, place.slot, place.hash, entry);
+                entry.set_access(self.tracking.used(entry.access(), now_ms, &mut self.random));
+                entry.set_cut(cut);
+            }
+            if let Some(replaced) = target.replace(place.slot, place.hash, at, fresh, deadline_ms) {
+                self.entry_bytes = self.entry_bytes + replaced.after - replaced.before;
+                if let Some(old) = replaced.value {
+                    self.graveyard.bury_value(old);
+                }
             }
             return;
         }
-        let entry = Entry {
-            key: key.into(),
-            value,
-            deadline_ms,
-            hash: place.hash,
-            cut: self.cuts.now(),
-            access: self.tracking.fresh(now_ms).into(),
-        };
-        self.used_bytes += entry.bytes();
-        target.insert(place.slot, entry);
+        let entry = Entry::new(key, fresh, deadline_ms, place.hash);
+        entry.set_cut(cut);
+        entry.set_access(self.tracking.fresh(now_ms));
+        self.entry_bytes += entry.bytes();
+        target.insert(place.slot, place.hash, entry, &self.config.seed);
     }
 
     fn remove_at(&mut self, db: usize, place: Place, key: &[u8]) -> Option<Entry> {
+        let target = self.dbs.get_mut(db)?;
         if self.cuts.is_running()
-            && let Some(entry) = self.dbs.get(db)?.find(place.slot, place.hash, key)
+            && let Some(entry) = target.find(place.slot, place.hash, key)
         {
-            self.cuts.before_change(db, place.slot, entry);
+            self.cuts.before_change(target.id, place.slot, place.hash, entry);
         }
-        let entry = self.dbs.get_mut(db)?.remove(place.slot, place.hash, key)?;
-        self.used_bytes -= entry.bytes();
+        let entry = target.remove(place.slot, place.hash, key)?;
+        self.entry_bytes -= entry.bytes();
         Some(entry)
     }
 
     /// Takes a key out, with its value and its expiry.
     pub fn take(&mut self, db: usize, key: &[u8], now_ms: i64) -> Option<(Value, Option<i64>)> {
         let place = self.place(key);
-        if !self.is_live(db, place, key, now_ms) {
-            return None;
-        }
+        self.live(db, place, key, now_ms)?;
         let entry = self.remove_at(db, place, key)?;
         let expiry_ms = entry.expiry_ms();
-        Some((entry.value, expiry_ms))
+        Some((entry.into_value(), expiry_ms))
     }
 
     /// Removes a key; false when there is none. Large values are freed by [`Store::reclaim`].
@@ -355,8 +352,7 @@ impl Store {
     /// Removes a key when it holds a list or a hash without elements; true when it did.
     pub fn remove_if_empty(&mut self, db: usize, key: &[u8]) -> bool {
         let place = self.place(key);
-        let empty =
-            self.entry(db, place, key).is_some_and(|entry| entry.value.is_empty_collection());
+        let empty = self.entry(db, place, key).is_some_and(Entry::is_empty_collection);
         empty && self.remove_at(db, place, key).is_some()
     }
 
@@ -365,10 +361,8 @@ impl Store {
     #[allow(clippy::option_option)] // Both layers are answers of TTL.
     pub fn expiry_ms(&mut self, db: usize, key: &[u8], now_ms: i64) -> Option<Option<i64>> {
         let place = self.place(key);
-        if !self.is_live(db, place, key, now_ms) {
-            return None;
-        }
-        self.entry(db, place, key).map(Entry::expiry_ms)
+        let at = self.live(db, place, key, now_ms)?;
+        self.dbs.get(db)?.at(place.slot, at).map(Entry::expiry_ms)
     }
 
     /// Sets or clears the expiry of a key; false when there is no such key. A time in the past is
@@ -381,15 +375,20 @@ impl Store {
         now_ms: i64,
     ) -> bool {
         let place = self.place(key);
-        if !self.is_live(db, place, key, now_ms) {
-            return false;
-        }
+        let Some(at) = self.live(db, place, key, now_ms) else { return false };
         let Some(target) = self.dbs.get_mut(db) else { return false };
-        if let Some(entry) = target.find(place.slot, place.hash, key) {
-            self.cuts.before_change(db, place.slot, entry);
+        if let Some(entry) = target.at(place.slot, at) {
+            self.cuts.before_change(target.id, place.slot, place.hash, entry);
+            entry.set_cut(self.cuts.now());
         }
         let deadline_ms = expiry_ms.unwrap_or(NEVER);
-        target.set_deadline(place.slot, place.hash, key, deadline_ms, self.cuts.now())
+        match target.set_deadline(place.slot, place.hash, at, deadline_ms) {
+            Some((before, after)) => {
+                self.entry_bytes = self.entry_bytes + after - before;
+                true
+            }
+            None => false,
+        }
     }
 
     /// Seconds since the last use of a key. Not a use of it.
@@ -397,26 +396,26 @@ impl Store {
         let place = self.place(key);
         let tracking = self.tracking;
         let entry = self.entry(db, place, key)?;
-        Some(tracking.idle_s(entry.access.load(Relaxed), now_ms))
+        Some(tracking.idle_s(entry.access(), now_ms))
     }
 
     /// The logarithmic counter of uses of a key. Not a use of it.
     pub fn frequency(&mut self, db: usize, key: &[u8], now_ms: i64) -> Option<u8> {
         let entry = self.entry(db, self.place(key), key)?;
-        Some(self.tracking.frequency(entry.access.load(Relaxed), now_ms))
+        Some(self.tracking.frequency(entry.access(), now_ms))
     }
 
     /// Makes a key look as if it had not been used for so long.
     pub fn set_idle_s(&mut self, db: usize, key: &[u8], idle_s: u64, now_ms: i64) {
         if let Some(entry) = self.entry(db, self.place(key), key) {
-            entry.access.store(Tracking::with_idle(now_ms, idle_s), Relaxed);
+            entry.set_access(Tracking::with_idle(now_ms, idle_s));
         }
     }
 
     /// Sets the counter of uses of a key.
     pub fn set_frequency(&mut self, db: usize, key: &[u8], counter: u8, now_ms: i64) {
         if let Some(entry) = self.entry(db, self.place(key), key) {
-            entry.access.store(Tracking::with_frequency(now_ms, counter), Relaxed);
+            entry.set_access(Tracking::with_frequency(now_ms, counter));
         }
     }
 
@@ -432,7 +431,7 @@ impl Store {
 
     /// An estimate of the memory of a slot.
     pub fn slot_bytes(&self, slot: Slot) -> usize {
-        self.slot_sum(slot, |table| table.bytes)
+        self.slot_sum(slot, |table| table.bytes + table.own_bytes())
     }
 
     fn slot_sum(&self, slot: Slot, count: impl Fn(&db::SlotTable) -> usize) -> usize {
@@ -441,6 +440,17 @@ impl Store {
         }
         let tables = self.dbs.iter().filter_map(|db| db.table(usize::from(slot.0)));
         tables.map(count).sum()
+    }
+}
+
+/// What an entry holds as a value; a string within the entry is copied to `copied`.
+fn as_value<'a>(entry: &'a Entry, copied: &'a mut Value) -> &'a Value {
+    match entry.value() {
+        Cow::Borrowed(value) => value,
+        Cow::Owned(value) => {
+            *copied = value;
+            copied
+        }
     }
 }
 

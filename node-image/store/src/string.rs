@@ -27,6 +27,22 @@ pub enum StringValue {
     Raw(Vec<u8>),
 }
 
+/// What OBJECT ENCODING tells of a string that is no number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextForm {
+    /// Short, and not changed since it was set.
+    Embstr,
+    /// Any other.
+    Raw,
+}
+
+impl TextForm {
+    /// The form of a string that is set.
+    pub(crate) fn of(bytes: usize) -> Self {
+        if bytes <= EMBSTR_BYTES_MAX { Self::Embstr } else { Self::Raw }
+    }
+}
+
 /// The bytes of a string: borrowed, or written from its number.
 #[derive(Debug)]
 pub enum Text<'a> {
@@ -77,6 +93,15 @@ impl StringValue {
     /// Its length in bytes.
     pub fn len(&self) -> usize {
         self.text().len()
+    }
+
+    /// The length of its text; 0 for a number.
+    pub(crate) fn stored_len(&self) -> usize {
+        match self {
+            Self::Int(_) => 0,
+            Self::Embstr(bytes) => bytes.len(),
+            Self::Raw(bytes) => bytes.len(),
+        }
     }
 
     /// Whether it has no bytes.

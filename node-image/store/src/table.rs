@@ -13,13 +13,15 @@
 //!
 //! Buckets live in segments of 64 behind reference counts. The directory grows by one pointer
 //! per segment, and a clone of a table shares all segments until one of both writes to one.
-//! Each segment keeps a lower bound of the earliest deadline in it, so that the search for
-//! expired items passes by segments where nothing is due.
 //!
-//! Invariants: every item is in the bucket that its hash names; `len` counts the items; a
-//! segment's `earliest_ms` is never later than the earliest deadline in it.
+//! Invariants: every item is in the bucket that its hash names; `len` counts the items.
+//!
+//! This table is for what large values hold; keys have one of their own, `table/keys.rs`, that
+//! grows in the same way.
 //!
 //! Not known here: what an item is, what its hash was made from, and what time it is.
+
+pub(crate) mod keys;
 
 use std::sync::Arc;
 
@@ -36,15 +38,11 @@ const SPLIT_LOAD: usize = 4;
 pub(crate) trait Item: Clone {
     /// The hash of its key; must not change while the item is in a table.
     fn hash(&self) -> u32;
-
-    /// When it expires, [`NEVER`] for most.
-    fn deadline_ms(&self) -> i64;
 }
 
 #[derive(Clone, Debug)]
 struct Segment<T> {
     buckets: Vec<Vec<T>>,
-    earliest_ms: i64,
 }
 
 /// The table. See the head of this file.
@@ -86,10 +84,6 @@ impl<T: Item> Table<T> {
         self.len
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     /// How many buckets it has.
     pub(crate) fn bucket_count(&self) -> usize {
         self.buckets
@@ -112,8 +106,7 @@ impl<T: Item> Table<T> {
         bucket.iter().find(|item| item.hash() == hash && same(item))
     }
 
-    /// The same, to be changed in place. Its hash must stay, and an earlier deadline must be
-    /// told by [`Table::note_deadline`].
+    /// The same, to be changed in place. Its hash must stay.
     pub(crate) fn find_mut(&mut self, hash: u32, same: impl Fn(&T) -> bool) -> Option<&mut T> {
         if self.len == 0 {
             return None;
@@ -130,10 +123,7 @@ impl<T: Item> Table<T> {
             self.add_bucket(Vec::new());
         }
         let index = bucket_of(item.hash(), self.buckets);
-        let deadline = item.deadline_ms();
-        let segment = self.segment_mut(index);
-        segment.earliest_ms = segment.earliest_ms.min(deadline);
-        segment.buckets[index % SEGMENT].push(item);
+        self.segment_mut(index).buckets[index % SEGMENT].push(item);
         self.len += 1;
         if self.len > self.buckets * SPLIT_LOAD {
             self.split();
@@ -162,13 +152,10 @@ impl<T: Item> Table<T> {
     }
 
     fn add_bucket(&mut self, items: Vec<T>) {
-        let earliest_ms = items.iter().map(Item::deadline_ms).min().unwrap_or(NEVER);
         if self.buckets.is_multiple_of(SEGMENT) {
-            self.segments.push(Arc::new(Segment { buckets: vec![items], earliest_ms }));
+            self.segments.push(Arc::new(Segment { buckets: vec![items] }));
         } else {
-            let segment = self.segment_mut(self.buckets);
-            segment.earliest_ms = segment.earliest_ms.min(earliest_ms);
-            segment.buckets.push(items);
+            self.segment_mut(self.buckets).buckets.push(items);
         }
         self.buckets += 1;
     }
@@ -191,15 +178,12 @@ impl<T: Item> Table<T> {
         let last = self.buckets - 1;
         let target = last - (1_usize << last.ilog2());
         let segment = self.segment_mut(last);
-        let earliest = segment.earliest_ms;
         let Some(items) = segment.buckets.pop() else { return };
         if segment.buckets.is_empty() {
             self.segments.pop();
         }
         self.buckets = last;
-        let segment = self.segment_mut(target);
-        segment.earliest_ms = segment.earliest_ms.min(earliest);
-        segment.buckets[target % SEGMENT].extend(items);
+        self.segment_mut(target).buckets[target % SEGMENT].extend(items);
     }
 
     /// Every item, in no order.
@@ -246,56 +230,13 @@ impl<T: Item> Table<T> {
         self.iter().next()
     }
 
-    /// Tells that the item of that hash now has this deadline.
-    pub(crate) fn note_deadline(&mut self, hash: u32, deadline_ms: i64) {
-        if self.buckets > 0 {
-            let index = bucket_of(hash, self.buckets);
-            let segment = self.segment_mut(index);
-            segment.earliest_ms = segment.earliest_ms.min(deadline_ms);
-        }
-    }
-
-    /// How many segments it has.
-    pub(crate) fn segment_count(&self) -> usize {
-        self.segments.len()
-    }
-
-    /// A lower bound of the deadlines in a segment.
-    pub(crate) fn segment_earliest_ms(&self, segment: usize) -> i64 {
-        self.segments.get(segment).map_or(NEVER, |segment| segment.earliest_ms)
-    }
-
-    /// The items of one segment.
-    pub(crate) fn segment_items(&self, segment: usize) -> impl Iterator<Item = &T> {
-        self.segments.get(segment).into_iter().flat_map(|segment| segment.buckets.iter().flatten())
-    }
-
-    /// Makes a segment's bound exact again.
-    pub(crate) fn refresh_segment_earliest(&mut self, segment: usize) {
-        let earliest = self.segment_items(segment).map(Item::deadline_ms).min().unwrap_or(NEVER);
-        if let Some(segment) = self.segments.get_mut(segment)
-            && segment.earliest_ms != earliest
-        {
-            Arc::make_mut(segment).earliest_ms = earliest;
-        }
-    }
-
     /// Frees one segment, so that a large table can go in pieces: how many items went. The table
     /// is good for nothing else afterwards. `None` when it is empty.
     pub(crate) fn crumble(&mut self) -> Option<usize> {
-        self.crumble_into(drop)
-    }
-
-    /// The same; `take` gets every item of the segment of which this was the last copy.
-    pub(crate) fn crumble_into(&mut self, take: impl FnMut(T)) -> Option<usize> {
         let segment = self.segments.pop()?;
         self.buckets = 0;
         self.len = 0;
-        let count = segment.buckets.iter().map(Vec::len).sum();
-        if let Some(last) = Arc::into_inner(segment) {
-            last.buckets.into_iter().flatten().for_each(take);
-        }
-        Some(count)
+        Some(segment.buckets.iter().map(Vec::len).sum())
     }
 }
 

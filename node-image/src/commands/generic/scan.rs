@@ -81,7 +81,7 @@ pub(super) fn scan(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
     let mut expired: Vec<Vec<u8>> = Vec::new();
     for _ in 0..options.steps() {
         cursor = ctx.core.store.scan(db, cursor, 1, |view| {
-            let type_name = view.value.value_type().name();
+            let type_name = view.value_type().name();
             let other_type = options.type_name.is_some_and(|wanted| !is_word(wanted, type_name));
             if other_type || !options.fits(view.key) {
                 return;

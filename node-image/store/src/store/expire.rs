@@ -33,8 +33,8 @@ impl Store {
     /// Removes a key whose time has come, and remembers to report it.
     pub(super) fn expire(&mut self, db: usize, place: Place, key: &[u8]) {
         if let Some(entry) = self.remove_at(db, place, key) {
-            self.graveyard.bury_value(entry.value);
-            self.expired.push((db, entry.key));
+            self.expired.push((db, entry.key().into()));
+            self.graveyard.bury_entry(entry);
             self.expired_total += 1;
         }
     }
@@ -116,10 +116,11 @@ impl Store {
             if table.table.segment_earliest_ms(segment) >= now_ms {
                 continue;
             }
-            for entry in table.table.segment_items(segment) {
+            for entry in table.table.segment_entries(segment) {
                 *left = left.saturating_sub(TABLES_PER_STEP);
                 if entry.is_expired(now_ms) {
-                    due.push((Place { slot, hash: entry.hash }, entry.key.clone()));
+                    let hash = self.config.seed.hash(entry.key());
+                    due.push((Place { slot, hash }, entry.key().into()));
                 }
             }
             progress.expired += due.len();

@@ -5,32 +5,50 @@
 //!
 //! Not known here: who asked for it.
 
+use std::sync::Arc;
+
 use holdfast_wire::slot::SlotSet;
 
 use super::Store;
-use crate::{entry::Entry, table::Table, value::Value};
+use crate::{
+    entry::{Content, Entry},
+    table::keys::KeyTable,
+    value::Value,
+};
 
 /// Values with more pieces than this are freed later.
 const PIECES_AT_ONCE: usize = 64;
 
+fn is_large(entry: &Entry) -> bool {
+    matches!(entry.content(), Content::Value(value) if value.pieces() > PIECES_AT_ONCE)
+}
+
 /// What is unhooked and still to be freed.
 #[derive(Debug, Default)]
 pub(crate) struct Graveyard {
-    tables: Vec<Table<Entry>>,
+    /// A running cut may still read some of them; the last to hold one buries it.
+    tables: Vec<Arc<KeyTable>>,
     values: Vec<Value>,
 }
 
 impl Graveyard {
-    /// Keeps a table for later.
-    pub(crate) fn bury_table(&mut self, table: Table<Entry>) {
-        self.tables.push(table);
-    }
-
     /// Frees a value, or keeps it for later when that would take long.
     pub(super) fn bury_value(&mut self, value: Value) {
         if value.pieces() > PIECES_AT_ONCE {
             self.values.push(value);
         }
+    }
+
+    /// The same for an entry with its value.
+    pub(super) fn bury_entry(&mut self, entry: Entry) {
+        if is_large(&entry) {
+            self.values.push(entry.into_value());
+        }
+    }
+
+    /// Keeps a table for later.
+    pub(crate) fn bury_table(&mut self, table: Arc<KeyTable>) {
+        self.tables.push(table);
     }
 }
 
@@ -61,11 +79,13 @@ impl Store {
     }
 
     fn flush_table(&mut self, db: usize, slot: usize) -> usize {
-        let Some(table) = self.dbs.get_mut(db).and_then(|db| db.take(slot)) else { return 0 };
-        self.cuts.before_flush(db, slot, &table.table);
-        self.used_bytes -= table.bytes;
-        let removed = table.table.len();
-        self.graveyard.tables.push(table.table);
+        let Some(target) = self.dbs.get_mut(db) else { return 0 };
+        let Some(taken) = target.take(slot) else { return 0 };
+        self.entry_bytes -= taken.bytes;
+        let removed = taken.table.len();
+        let table = Arc::new(taken.table);
+        self.cuts.before_flush(target.id, slot, &table);
+        self.graveyard.bury_table(table);
         removed
     }
 
@@ -78,16 +98,6 @@ impl Store {
         if left == right {
             return true;
         }
-        for db in [left, right] {
-            for (slot, table) in
-                self.dbs.get(db).into_iter().flat_map(|db| db.slots.iter().enumerate())
-            {
-                if let Some(table) = table {
-                    self.cuts.before_flush(db, slot, &table.table);
-                }
-            }
-            self.cuts.leave_out(db);
-        }
         self.dbs.swap(left, right);
         true
     }
@@ -98,7 +108,9 @@ impl Store {
         self.flush_all();
         self.cuts.end_walks();
         self.dbs = other.dbs;
-        self.used_bytes = other.used_bytes;
+        self.entry_bytes = other.entry_bytes;
+        // The entries bring the numbers of the other store's cuts.
+        self.cuts.count_on(&other.cuts);
     }
 
     /// Frees another store's keys later, in slices.
@@ -121,12 +133,13 @@ impl Store {
             } else if let Some(table) = self.graveyard.tables.last_mut() {
                 let values = &mut self.graveyard.values;
                 let keep_large = |entry: Entry| {
-                    if entry.value.pieces() > PIECES_AT_ONCE {
-                        values.push(entry.value);
+                    if is_large(&entry) {
+                        values.push(entry.into_value());
                     }
                 };
-                match table.crumble_into(keep_large) {
+                match Arc::get_mut(table).and_then(|table| table.crumble_into(keep_large)) {
                     Some(freed) => left = left.saturating_sub(freed.max(1)),
+                    // Nothing is left of it, or a cut reads it and will bury it.
                     None => {
                         self.graveyard.tables.pop();
                     }

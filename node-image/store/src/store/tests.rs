@@ -43,7 +43,7 @@ fn a_replica_never_removes_an_expired_key_by_itself() {
     store.insert(0, b"k", text(b"v"), Some(1_000), 0);
     store.set_expiry_rule(ExpiryRule::Hide);
     assert!(store.get(0, b"k", 2_000).is_none());
-    assert!(store.peek(0, b"k", 2_000).is_none());
+    assert!(store.get_quietly(0, b"k", 2_000).is_none());
     assert_eq!(store.expire_cycle(2_000, 1_000).expired, 0);
     store.set_expiry_rule(ExpiryRule::Ignore);
     assert!(store.get(0, b"k", 2_000).is_some());
@@ -68,7 +68,7 @@ fn the_cycle_finds_every_due_key_with_a_small_budget_and_touches_no_other() {
             rounds += 1;
             assert!(rounds < 10_000);
         }
-        assert!(rounds > 10, "one call does not do it all");
+        assert!(rounds >= 5, "one call does not do it all");
         assert_eq!(store.take_expired().len(), 1_000);
         assert_eq!(store.len(0) + store.len(1), 2_000);
         assert_eq!(store.expire_cycle(5_000, 1_000_000).expired, 0);
@@ -99,10 +99,10 @@ fn a_slot_knows_its_keys_and_can_be_flushed_alone() {
     assert!(store.keys_of_slot(0, slot).all(|view| view.key.starts_with(b"{a}")));
     let mut slots = SlotSet::new();
     slots.insert(slot);
-    let half = store.slot_bytes(slot);
-    assert_eq!(store.used_bytes(), half * 2);
+    let other = store.slot_bytes(key_slot(b"b"));
+    assert_eq!(store.used_bytes(), store.slot_bytes(slot) + other);
     assert_eq!(store.flush_slots(&slots), 100);
-    assert_eq!((store.len(0), store.slot_len(slot), store.used_bytes()), (100, 0, half));
+    assert_eq!((store.len(0), store.slot_len(slot), store.used_bytes()), (100, 0, other));
     while store.reclaim(10) {}
 }
 
@@ -265,8 +265,9 @@ proptest! {
         let expiring = store.keys(0).filter(|view| view.expiry_ms.is_some()).count();
         prop_assert_eq!(store.expiring(0), expiring);
         prop_assert_eq!(store.len(0), store.keys(0).count());
-        let bytes: usize = store.dbs[0].slots.iter().flatten().flat_map(|slot| slot.table.iter())
-            .map(Entry::bytes).sum();
+        let bytes: usize = store.dbs[0].slots.iter().flatten()
+            .map(|slot| slot.own_bytes() + slot.table.iter().map(Entry::bytes).sum::<usize>())
+            .sum();
         prop_assert_eq!(store.used_bytes(), bytes);
     }
 }

@@ -6,10 +6,15 @@
 //!
 //! Not known here: patterns and types; commands filter what they are shown.
 
+use std::borrow::Cow;
+
 use holdfast_wire::slot::Slot;
 
 use super::{ExpiryRule, Store};
-use crate::{entry::Entry, value::Value};
+use crate::{
+    entry::{Content, Entry},
+    value::{Value, ValueType},
+};
 
 const SLOT_BITS: u32 = 14;
 
@@ -18,15 +23,29 @@ const SLOT_BITS: u32 = 14;
 pub struct KeyView<'a> {
     /// The key.
     pub key: &'a [u8],
-    /// Its value.
-    pub value: &'a Value,
     /// When it expires, in milliseconds of Unix time.
     pub expiry_ms: Option<i64>,
+    entry: &'a Entry,
 }
 
 impl<'a> From<&'a Entry> for KeyView<'a> {
     fn from(entry: &'a Entry) -> Self {
-        Self { key: &entry.key, value: &entry.value, expiry_ms: entry.expiry_ms() }
+        Self { key: entry.key(), expiry_ms: entry.expiry_ms(), entry }
+    }
+}
+
+impl<'a> KeyView<'a> {
+    /// Its value; a short string is copied, a collection never.
+    pub fn value(&self) -> Cow<'a, Value> {
+        self.entry.value()
+    }
+
+    /// The type of its value.
+    pub fn value_type(&self) -> ValueType {
+        match self.entry.content() {
+            Content::Value(value) => value.value_type(),
+            Content::Int(_) | Content::Text(..) => ValueType::String,
+        }
     }
 }
 
@@ -103,7 +122,7 @@ impl Store {
                 here
             })?;
             let entry = table.table.random(|| random.next_u64())?;
-            let key = entry.key.clone();
+            let key: Box<[u8]> = entry.key().into();
             let expired = entry.is_expired(now_ms) && self.rule != ExpiryRule::Ignore;
             self.random = random;
             if !expired {
