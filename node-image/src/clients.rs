@@ -4,9 +4,12 @@
 //! client that was put there, so that an id of a client that is gone finds nobody. Not known here:
 //! reading, writing, commands.
 
+use std::sync::Arc;
+
 use holdfast_wire::resp::Protocol;
 use holdfast_wire::resp::request::Parser;
 
+use crate::acl::{self, User};
 use crate::commands::{Block, Command, Flags};
 use crate::output::Output;
 use crate::pubsub::Subscriptions;
@@ -115,6 +118,8 @@ pub struct Client {
     pub db: usize,
     /// Dialect of replies.
     pub protocol: Protocol,
+    /// Whose rights count.
+    pub user: Arc<User>,
     /// May run commands.
     pub authenticated: bool,
     /// Bytes read and not yet understood begin at `input_start`.
@@ -189,6 +194,7 @@ impl Client {
             lib_version: Vec::new(),
             db: 0,
             protocol: Protocol::Resp2,
+            user: acl::anybody(),
             authenticated: false,
             input: Vec::new(),
             input_start: 0,

@@ -17,6 +17,7 @@
 //! Checked before a handler runs: arity, authentication, transaction state, keys in one slot,
 //! slot served here, write on a replica, memory, disk errors. Not known here: sockets.
 
+pub mod acl;
 pub mod bitmap;
 mod blocking_list;
 pub mod client;

@@ -38,6 +38,8 @@ pub enum Value {
 #[derive(Debug, Clone)]
 pub struct Config {
     values: Vec<Value>,
+    /// `user` lines: a name and its rules.
+    pub users: Vec<Vec<String>>,
     /// The file it was read from, absolute.
     pub path: Option<PathBuf>,
 }
@@ -45,7 +47,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         let values = TABLE.iter().map(|directive| directive.kind.default_value(directive.default));
-        Config { values: values.collect(), path: None }
+        Config { values: values.collect(), users: Vec::new(), path: None }
     }
 }
 

@@ -52,6 +52,8 @@ pub struct Core {
     pub log: EffectLog,
     /// Effects of the unit of work that runs.
     pub unit: Unit,
+    /// Users and what they may do.
+    pub acl: crate::acl::Acl,
     /// Everybody who is connected.
     pub clients: Clients,
     /// Clients that wait for keys.
@@ -153,6 +155,7 @@ impl Core {
             store: parts.store,
             log: EffectLog::new(config.size(Name::ReplBacklogSize)),
             unit: Unit::default(),
+            acl: crate::acl::Acl::default(),
             clients,
             blocked: BlockedClients::default(),
             watched: Watched::default(),
@@ -213,6 +216,7 @@ impl Core {
     }
 
     fn apply_config(&mut self) {
+        crate::acl::follow_requirepass(self);
         let mut limits = self.store.limits();
         limits.hash_max_listpack_entries = self.config.size(Name::HashMaxListpackEntries);
         limits.hash_max_listpack_value = self.config.size(Name::HashMaxListpackValue);

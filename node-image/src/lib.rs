@@ -15,6 +15,7 @@
 //! - the other threads: [`bus`], [`disk`], [`admin`]; the control port is served by the bus thread
 //! - the end: [`shutdown`]
 
+pub mod acl;
 pub mod admin;
 pub mod aof;
 pub mod blocked;

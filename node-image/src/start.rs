@@ -41,6 +41,8 @@ enum StartError {
     #[error("{0}")]
     Tls(#[from] tls::TlsError),
     #[error("{0}")]
+    Users(#[from] crate::acl::FileError),
+    #[error("{0}")]
     Other(String),
 }
 
@@ -129,6 +131,7 @@ fn run(config: Config, log: logging::Log) -> Result<u8, StartError> {
         registry,
         now_ms: unix_ms() as i64,
     });
+    crate::acl::load_at_start(&mut core)?;
     bus::start(bus_parts, &shared, to_core, to_disk)?;
     admin::start_for(&shared).map_err(system("start the admin port"))?;
     let mut event_loop = EventLoop::new(poll, core_mailbox);

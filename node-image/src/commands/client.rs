@@ -5,6 +5,8 @@
 mod listing;
 mod tracking;
 
+pub use listing::described;
+
 use holdfast_store::number::parse_i64;
 
 use super::{Command, CommandError, Ctx, Flags, Group, Outcome};

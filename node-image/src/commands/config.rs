@@ -132,6 +132,9 @@ fn set(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, CommandError> {
             failed(row.name, &format!("Unable to update TLS configuration. {why}"))
         })?;
     }
+    if seen.contains(&Name::Requirepass) {
+        ctx.core.acl.forget_requirepass();
+    }
     ctx.core.set_config(config);
     if seen.contains(&Name::Loglevel) {
         ctx.core.shared.log.set_level(ctx.core.config.text(Name::Loglevel));
@@ -186,7 +189,7 @@ fn set_one(config: &mut Config, directive: &Directive, value: &str) -> Result<()
 
 fn rewrite(ctx: &mut Ctx<'_>, _: &[&[u8]]) -> Result<Outcome, CommandError> {
     let force_all = ctx.core.rewrites_whole_config;
-    match file::rewrite(&ctx.core.config, force_all) {
+    match file::rewrite(&ctx.core.config, &crate::acl::config_lines(ctx.core), force_all) {
         Ok(()) => {
             tracing::info!("CONFIG REWRITE executed with success.");
             ctx.reply.ok();

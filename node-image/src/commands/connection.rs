@@ -10,7 +10,6 @@ use super::parse::integer_32;
 use super::{Command, CommandError, Ctx, Flags, Group, Outcome, transaction};
 use crate::REDIS_VERSION;
 use crate::clients::{ClientKind, ReplyMode};
-use crate::config::Name;
 use crate::core::Core;
 
 const COMMON: Flags = Flags::LOADING.and(Flags::STALE).and(Flags::FAST);
@@ -127,7 +126,7 @@ const WRONG_PASSWORD: CommandError =
 fn auth(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, CommandError> {
     let (user, password) = match args {
         [_, password] => {
-            if ctx.core.config.text(Name::Requirepass).is_empty() {
+            if ctx.core.acl.default_user().no_password {
                 return Err(CommandError::new(
                     "ERR AUTH <password> called without any password configured for the default \
                      user. Are you sure your configuration is correct?",
@@ -144,27 +143,18 @@ fn auth(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, CommandError> {
 }
 
 fn authenticate(ctx: &mut Ctx<'_>, user: &[u8], password: &[u8]) -> Result<(), CommandError> {
-    let wanted = ctx.core.config.text(Name::Requirepass).as_bytes();
-    let right = wanted.is_empty() || same_without_telling(wanted, password);
-    if user != b"default" || !right {
+    let id = ctx.client;
+    let Some(user) = ctx.core.acl.authenticate(user, password) else {
         ctx.core.shared.stats.auth_failures.add(1);
+        let command = ctx.args.first().copied().unwrap_or_default().to_vec();
+        crate::acl::log_refusal(ctx.core, id, "auth", "toplevel", command, user.to_vec());
         return Err(WRONG_PASSWORD);
-    }
-    if let Some(client) = ctx.core.clients.get_mut(ctx.client) {
+    };
+    if let Some(client) = ctx.core.clients.get_mut(id) {
+        client.user = user;
         client.authenticated = true;
     }
     Ok(())
-}
-
-/// Compares in a time that tells nothing about where two passwords differ, only about the length
-/// of the one that was given.
-pub fn same_without_telling(wanted: &[u8], given: &[u8]) -> bool {
-    let mut difference = wanted.len() ^ given.len();
-    for (at, byte) in given.iter().enumerate() {
-        let other = wanted.get(at % wanted.len().max(1)).copied().unwrap_or_default();
-        difference |= usize::from(byte ^ other);
-    }
-    std::hint::black_box(difference) == 0
 }
 
 /// What a HELLO asks for.
@@ -316,7 +306,8 @@ fn reset(ctx: &mut Ctx<'_>, _: &[&[u8]]) -> Result<Outcome, CommandError> {
     ctx.core.unsubscribe_all(id);
     ctx.core.stop_tracking(id);
     ctx.core.stop_monitoring(id);
-    let open = ctx.core.config.text(Name::Requirepass).is_empty();
+    let open = ctx.core.acl.is_open();
+    let user = std::sync::Arc::clone(ctx.core.acl.default_user());
     let Some(client) = ctx.core.clients.get_mut(id) else { return Ok(Outcome::Done) };
     if client.kind != ClientKind::Normal {
         return Err(CommandError::new("ERR can only reset normal client connections"));
@@ -329,6 +320,7 @@ fn reset(ctx: &mut Ctx<'_>, _: &[&[u8]]) -> Result<Outcome, CommandError> {
     client.no_evict = false;
     client.no_touch = false;
     client.reply_mode = ReplyMode::On;
+    client.user = user;
     client.authenticated = open;
     ctx.reply.set_protocol(Protocol::Resp2);
     ctx.reply.simple("RESET");
@@ -367,18 +359,4 @@ fn readonly(ctx: &mut Ctx<'_>, _: &[&[u8]]) -> Result<Outcome, CommandError> {
 
 fn readwrite(ctx: &mut Ctx<'_>, _: &[&[u8]]) -> Result<Outcome, CommandError> {
     set_readonly(ctx, false)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_whole_password_is_right() {
-        assert!(same_without_telling(b"geheim", b"geheim"));
-        for wrong in [&b""[..], b"g", b"geheim1", b"geheimgeheim", b"Geheim"] {
-            assert!(!same_without_telling(b"geheim", wrong));
-        }
-        assert!(!same_without_telling(b"", b"x"));
-    }
 }

@@ -240,7 +240,8 @@ fn set_active_expire(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, Comma
 fn config_rewrite_force_all(ctx: &mut Ctx<'_>, _: &[&[u8]]) -> Result<Outcome, CommandError> {
     allowed(ctx)?;
     ctx.core.rewrites_whole_config = true;
-    let result = crate::config::file::rewrite(&ctx.core.config, true);
+    let result =
+        crate::config::file::rewrite(&ctx.core.config, &crate::acl::config_lines(ctx.core), true);
     result.map_err(|error| CommandError::text(format!("ERR CONFIG-REWRITE-FORCE-ALL: {error}")))?;
     ctx.reply.ok();
     Ok(Outcome::Done)

@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 use super::{Command, CommandError, Ctx, Outcome};
 
 const FAMILIES: &[&[Command]] = &[
+    super::acl::COMMANDS,
     super::bitmap::COMMANDS,
     super::client::COMMANDS,
     super::cluster::COMMANDS,

@@ -118,6 +118,11 @@ fn run_queued(ctx: &mut Ctx<'_>, command: &'static Command, args: &[&[u8]]) {
     {
         ctx.core.current_slot = args.get(first).map(|key| key_slot(key));
     }
+    // Rights may have gone since it was queued.
+    if let Err(denied) = crate::acl::check(ctx.core, id, command, args, "multi") {
+        ctx.reply.error(crate::acl::refusal_at_exec(denied).as_str());
+        return;
+    }
     let call = Call { id, db, command, origin: ctx.origin, in_exec: true, woken: false };
     match execute::run(ctx.core, call, args, ctx.reply) {
         Outcome::Done => {}

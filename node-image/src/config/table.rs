@@ -219,9 +219,10 @@ directives! {
     Masterauth "masterauth" "" K::Text, "", Live, "Password that a replica gives to its primary.";
     Masteruser "masteruser" "" K::Text, "", Live, "User that a replica gives to its primary.";
     AclPubsubDefault "acl-pubsub-default" "" K::Word(&["allchannels", "resetchannels"]),
-        "resetchannels", Live, "Accepted: there is the default user only.";
+        "resetchannels", Live, "Whether a new user may use all channels.";
     AcllogMaxLen "acllog-max-len" "" K::Number { min: 0, max: I64 }, "128", Live,
-        "Accepted: there is the default user only.";
+        "Refusals that ACL LOG keeps.";
+    Aclfile "aclfile" "" K::Text, "", Start, "File with the users.";
     // Memory.
     Maxmemory "maxmemory" "" SIZE, "0", Live, "Bytes that the data set may use; 0 for no limit.";
     MaxmemoryPolicy "maxmemory-policy" "" K::Word(&[

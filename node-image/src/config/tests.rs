@@ -70,7 +70,7 @@ fn a_password_comes_from_its_file_and_is_not_written_back() {
     std::fs::write(&path, format!("requirepass-file {}\n", secret.display())).unwrap();
     let config = config(&[path.to_str().unwrap()]).unwrap();
     assert_eq!(config.text(Name::Requirepass), "geheim");
-    file::rewrite(&config, false).unwrap();
+    file::rewrite(&config, &[], false).unwrap();
     assert!(!std::fs::read_to_string(&path).unwrap().contains("geheim"));
 }
 
@@ -90,7 +90,7 @@ fn a_rewritten_file_reads_back_as_the_same_configuration() {
     for (name, words) in changes {
         first.set(table::find(name).unwrap(), words).unwrap();
     }
-    file::rewrite(&first, true).unwrap();
+    file::rewrite(&first, &[], true).unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(text.starts_with("# keep me\nport 7000\nsave \"\"\n"), "{text}");
     let second = config(&[path.to_str().unwrap()]).unwrap();

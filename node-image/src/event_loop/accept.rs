@@ -196,7 +196,7 @@ fn welcome(core: &mut Core, mut socket: Socket, address: SocketAddr) {
         send_away(socket, "-ERR max number of clients reached\r\n");
         return;
     }
-    let open = core.config.text(Name::Requirepass).is_empty();
+    let open = core.acl.is_open();
     let loopback = match address.ip() {
         IpAddr::V4(ip) => ip.is_loopback(),
         IpAddr::V6(ip) => {
@@ -227,6 +227,7 @@ fn welcome(core: &mut Core, mut socket: Socket, address: SocketAddr) {
     if let Some(client) = core.clients.get_mut(id) {
         client.address = address.to_string();
         client.local_address = local;
+        client.user = std::sync::Arc::clone(core.acl.default_user());
         client.authenticated = open;
     }
 }

@@ -45,7 +45,8 @@ pub(super) fn find(args: &[&[u8]]) -> Result<&'static Command, CommandError> {
     if let (false, Some(sub)) = (command.subcommands.is_empty(), args.get(1)) {
         match table::find_subcommand(command, sub) {
             Some(sub) => command = sub,
-            None if command.arity_fits(args.len()) => {
+            // DEBUG refuses what it does not know itself, to those who may use it at all.
+            None if command.arity_fits(args.len()) && command.name != "debug" => {
                 let sub = String::from_utf8_lossy(sub).into_owned();
                 return Err(CommandError::text(format!(
                     "ERR unknown subcommand '{sub:.128}'. Try {} HELP.",
@@ -100,7 +101,7 @@ pub(super) fn first_slot(command: &Command, args: &[&[u8]]) -> Option<Slot> {
 
 /// True when the client need not say a password (any more).
 pub(super) fn is_admitted(core: &Core, client: &Client) -> bool {
-    client.authenticated || core.config.text(Name::Requirepass).is_empty()
+    client.authenticated || core.acl.is_open()
 }
 
 pub(super) fn admit(core: &mut Core, id: ClientId, args: &[&[u8]], asking: bool) -> Admitted {
@@ -128,6 +129,10 @@ pub(super) fn admit(core: &mut Core, id: ClientId, args: &[&[u8]], asking: bool)
     let writes = some_have & Flags::WRITE.0 != 0;
     if in_multi && command.flags.has(Flags::NO_MULTI) {
         return refused(CommandError::new("ERR Command not allowed inside a transaction"));
+    }
+    let context = if in_multi { "multi" } else { "toplevel" };
+    if let Err(denied) = crate::acl::check(core, id, command, args, context) {
+        return refused(crate::acl::refusal(denied, command));
     }
     let slot = match route(core, id, command, args, asking, is_exec) {
         Ok(slot) => slot,

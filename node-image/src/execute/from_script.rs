@@ -76,6 +76,10 @@ pub fn call(
         return Err(NOT_FROM_SCRIPT);
     }
     let client_asks = rules.origin == Origin::Client;
+    if client_asks && let Err(denied) = crate::acl::check(core, rules.client, command, args, "lua")
+    {
+        return Err(crate::acl::refusal_in_script(denied));
+    }
     let writes = command.is_write();
     if writes && rules.read_only {
         return Err(READ_ONLY);

@@ -49,6 +49,15 @@ fn run_again(core: &mut Core, id: ClientId) {
     let (db, command) = (blocked.db, blocked.command);
     core.current_slot =
         if core.is_cluster() { super::checks::first_slot(command, &args) } else { None };
+    // Rights may have gone while it waited.
+    if let Err(denied) = crate::acl::check(core, id, command, &args, "toplevel") {
+        let error = crate::acl::refusal(denied, command);
+        if let Some(client) = core.clients.get_mut(id) {
+            client.blocked = Some(blocked);
+        }
+        unblock(core, id, Some(&error));
+        return;
+    }
     let mut reply = open_reply(core, id);
     let call = Call { id, db, command, origin: Origin::Client, in_exec: false, woken: true };
     let executing = core.executing.replace(id);

@@ -142,6 +142,11 @@ fn bits_are_answered_as_redis_does() {
 }
 
 #[test]
+fn users_are_answered_as_redis_does() {
+    check_file("users.txt");
+}
+
+#[test]
 fn hyperloglogs_are_answered_as_redis_does() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("dialogues/hyperloglogs.txt");
     let mut text = std::fs::read_to_string(path).expect("the dialogue is there");

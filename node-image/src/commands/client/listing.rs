@@ -19,11 +19,13 @@ struct Filter {
     local_address: Option<Vec<u8>>,
     kind: Option<ClientKind>,
     listens: bool,
+    user: Option<Vec<u8>>,
 }
 
 impl Filter {
     fn takes(&self, client: &Client) -> bool {
         (!self.listens || !client.subscriptions.is_empty())
+            && self.user.as_ref().is_none_or(|user| client.user.name == *user)
             && self.serials.as_ref().is_none_or(|serials| serials.contains(&client.id.serial))
             && self.address.as_ref().is_none_or(|address| client.address.as_bytes() == *address)
             && self.local_address.as_ref().is_none_or(|a| client.local_address.as_bytes() == *a)
@@ -73,10 +75,11 @@ pub(super) fn kill(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, Command
             b"laddr" => filter.local_address = Some(value.to_vec()),
             b"type" => filter.set_kind(value)?,
             b"user" => {
-                if *value != b"default" {
+                if ctx.core.acl.find(value).is_none() {
                     let user = String::from_utf8_lossy(value);
                     return Err(CommandError::text(format!("ERR No such user '{user}'")));
                 }
+                filter.user = Some(value.to_vec());
             }
             b"skipme" => match value.to_ascii_lowercase().as_slice() {
                 b"yes" => skip_me = true,
@@ -142,6 +145,15 @@ pub(super) fn info(ctx: &mut Ctx<'_>, _: &[&[u8]]) -> Result<Outcome, CommandErr
     Ok(Outcome::Done)
 }
 
+/// A client as CLIENT LIST shows it; empty when it has gone.
+pub fn described(core: &Core, id: ClientId) -> String {
+    let mut text = String::new();
+    if let Some(client) = core.clients.get(id) {
+        describe(&mut text, core, client);
+    }
+    text
+}
+
 /// One line of CLIENT LIST.
 fn describe(text: &mut String, core: &Core, client: &Client) {
     let now_ms = core.now_ms;
@@ -184,7 +196,7 @@ fn describe(text: &mut String, core: &Core, client: &Client) {
         text,
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub={} psub={} \
          ssub={} multi={multi} qbuf={waiting} qbuf-free={} argv-mem=0 multi-mem={} rbs={} rbp=0 \
-         obl=0 oll={} omem={} tot-mem={} events={events} cmd={command} user=default redir={} \
+         obl=0 oll={} omem={} tot-mem={} events={events} cmd={command} user={} redir={} \
          resp={resp} lib-name={} lib-ver={}",
         client.id.serial,
         client.address,
@@ -203,6 +215,7 @@ fn describe(text: &mut String, core: &Core, client: &Client) {
         client.output.segments(),
         client.output.len(),
         client.memory_bytes(),
+        lossy(&client.user.name),
         super::tracking::redirection(client.tracking.as_deref()),
         lossy(&client.lib_name),
         lossy(&client.lib_version),

@@ -26,7 +26,12 @@ struct Options<'a> {
 }
 
 impl<'a> Options<'a> {
-    fn parse(args: &[&'a [u8]], read_only: bool, cluster: bool) -> Result<Self, CommandError> {
+    /// `patterns` is an error where patterns of other keys are refused.
+    fn parse(
+        args: &[&'a [u8]],
+        read_only: bool,
+        patterns: &impl Fn(&str) -> Result<(), CommandError>,
+    ) -> Result<Self, CommandError> {
         let mut options = Self::default();
         let mut args = args.iter();
         while let Some(arg) = args.next() {
@@ -49,17 +54,13 @@ impl<'a> Options<'a> {
                 let names_keys = pattern.contains(&b'*');
                 // Once said, it stays said, also in front of a pattern that names keys.
                 options.unsorted |= !names_keys;
-                if cluster && names_keys {
-                    return Err(CommandError::new("ERR BY option of SORT denied in Cluster mode."));
+                if names_keys {
+                    patterns("BY")?;
                 }
                 options.by = Some(pattern);
             } else if is_word(arg, "GET") {
                 let pattern = args.next().ok_or(CommandError::SYNTAX)?;
-                if cluster {
-                    return Err(CommandError::new(
-                        "ERR GET option of SORT denied in Cluster mode.",
-                    ));
-                }
+                patterns("GET")?;
                 options.get.push(pattern);
             } else {
                 return Err(CommandError::SYNTAX);
@@ -146,8 +147,19 @@ pub(super) fn sort_ro(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
 }
 
 fn sort_with(ctx: &mut Ctx<'_>, args: &[&[u8]], read_only: bool) -> Ended {
-    let options =
-        Options::parse(args.get(2..).unwrap_or_default(), read_only, ctx.core.is_cluster())?;
+    let cluster = ctx.core.is_cluster();
+    let reads_all =
+        ctx.is_replay() || crate::acl::reads_all_keys(ctx.core, ctx.client, ctx.command, args);
+    let patterns = |option: &str| match (cluster, reads_all) {
+        (true, _) => {
+            Err(CommandError::text(format!("ERR {option} option of SORT denied in Cluster mode.")))
+        }
+        (_, false) => Err(CommandError::text(format!(
+            "ERR {option} option of SORT denied due to insufficient ACL permissions."
+        ))),
+        _ => Ok(()),
+    };
+    let options = Options::parse(args.get(2..).unwrap_or_default(), read_only, &patterns)?;
     let mut keys = ctx.keys();
     let elements: Vec<Vec<u8>> = match keys.list(args[1])? {
         Some(list) => list.iter().map(<[u8]>::to_vec).collect(),
