@@ -172,6 +172,10 @@ pub struct Client {
     pub close_after_reply: bool,
     /// The connection ends at the end of this turn.
     pub close_now: bool,
+    /// Requests wait until replies have been read.
+    pub held_back: bool,
+    /// Sends nothing more, and waits for the replies.
+    pub half_closed: bool,
     /// Is on the core's list of clients that have output.
     pub flush_queued: bool,
     /// What it cost when it was last counted.
@@ -221,6 +225,8 @@ impl Client {
             written_bytes: 0,
             close_after_reply: false,
             close_now: false,
+            held_back: false,
+            half_closed: false,
             flush_queued: false,
             counted_bytes: 0,
             soft_limit_since_ms: None,

@@ -30,7 +30,8 @@ pub use unblock::{expire_blocked, serve_touched, unblock};
 /// Requests of one client that are run in one go, before others have their turn.
 const BATCH_MAX: usize = 1000;
 
-/// Bytes of replies after which a client's batch ends, so that they can leave first.
+/// Bytes of replies after which a client's batch ends, so that they can leave first; with so many
+/// that wait for a client without a limit of its own, its further requests wait too.
 const BATCH_REPLY_BYTES_MAX: usize = 1024 * 1024;
 
 /// How a request ended.
@@ -49,6 +50,10 @@ pub fn run_input(core: &mut Core, id: ClientId) -> bool {
     if client.is_waiting() || client.close_after_reply || client.close_now {
         return false;
     }
+    if holds_back(core, id) {
+        return false;
+    }
+    let Some(client) = core.clients.get_mut(id) else { return false };
     let input = std::mem::take(&mut client.input);
     client.running_bytes = input.len() - client.input_start;
     let mut parser = std::mem::take(&mut client.parser);
@@ -56,8 +61,9 @@ pub fn run_input(core: &mut Core, id: ClientId) -> bool {
     let mut reply = open_reply(core, id);
     core.executing = Some(id);
     let mut more = false;
+    let waiting = reply.len();
     for count in 0.. {
-        if count == BATCH_MAX || reply.len() > BATCH_REPLY_BYTES_MAX {
+        if count == BATCH_MAX || reply.len() > waiting + BATCH_REPLY_BYTES_MAX {
             more = true;
             break;
         }
@@ -107,6 +113,28 @@ pub fn run_input(core: &mut Core, id: ClientId) -> bool {
         compact(&mut client.input, &mut client.input_start);
     }
     more
+}
+
+/// A client that does not read its replies gets no more of them for now. Where a limit says how
+/// much may wait, it is the limit that ends it.
+fn holds_back(core: &mut Core, id: ClientId) -> bool {
+    let has_limit = core.config.int(Name::MaxmemoryClients) != 0
+        || core.config.output_limit("normal") != (0, 0, 0);
+    let Some(client) = core.clients.get_mut(id) else { return false };
+    let full = client.output.len() > BATCH_REPLY_BYTES_MAX;
+    client.held_back = full && !has_limit && !client.half_closed;
+    client.held_back
+}
+
+/// The client's replies have left: its requests may go on.
+pub(crate) fn let_go_on(core: &mut Core, id: ClientId) {
+    if let Some(client) = core.clients.get_mut(id)
+        && client.held_back
+        && client.output.len() <= BATCH_REPLY_BYTES_MAX
+    {
+        client.held_back = false;
+        core.to_resume.push(id);
+    }
 }
 
 /// Bytes that are understood make room once nothing stands behind them, or once they are many.
@@ -365,8 +393,8 @@ pub fn run(core: &mut Core, call: Call, args: &[&[u8]], reply: &mut ReplyBuf) ->
             Outcome::Done
         }
     };
-    if command.flags.has(Flags::READONLY) && origin == Origin::Client {
-        core.remember_read(id, command, args);
+    if origin == Origin::Client {
+        core.note_read(id, command, args);
     }
     let source = if core.scripts.running.is_some() { Source::Script } else { Source::Client(id) };
     core.show_to_monitors(source, db, command, args);

@@ -4,9 +4,8 @@
 //! cluster protocol (`holdfast-cluster`) and the wire formats (`holdfast-wire`). In reading order:
 //!
 //! - [`start`]: from arguments to running threads; [`config`], [`shared`], [`messages`]
-//! - [`event_loop`]: one turn of the core; [`core`]: what a core is; [`clients`], [`client_memory`],
-//!   [`output`];
-//!   [`transport`] and [`tls`]: connections in the clear and secured
+//! - [`event_loop`]: one turn of the core; [`core`]: what a core is; [`clients`], [`output`],
+//!   [`client_memory`]; [`transport`] and [`tls`]: connections in the clear and secured
 //! - [`execute`]: from a request to a reply; [`commands`]: the table and each command;
 //!   [`keys`], [`blocked`], [`watch`], [`pause`]; [`pubsub`], [`notify`],
 //!   [`tracking`], [`monitor`]

@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use holdfast_wire::resp::{Protocol, ReplyBuf};
 
 use crate::clients::{Client, ClientId};
-use crate::commands::Command;
+use crate::commands::{Command, Flags, Group};
 use crate::config::Name;
 use crate::core::Core;
 use crate::keys;
@@ -67,6 +67,8 @@ pub struct TrackingTable {
     prefixes: BTreeMap<Vec<u8>, Broadcast>,
     /// Clients that track.
     clients: BTreeSet<ClientId>,
+    /// The script that runs has read something.
+    script_has_read: bool,
     /// Times in a row that the table was found too large.
     pressure: usize,
 }
@@ -157,6 +159,21 @@ impl Core {
         self.tracking.clients.remove(&id);
         for prefix in &tracking.prefixes {
             self.tracking.leave(id, prefix);
+        }
+    }
+
+    /// A command of the client has run. A script that has read anything has read all the keys that
+    /// it declared, since what it gives out may depend on each of them.
+    pub fn note_read(&mut self, id: ClientId, command: &Command, args: &[&[u8]]) {
+        let reads = command.flags.has(Flags::READONLY);
+        if self.scripts.running.is_some() {
+            self.tracking.script_has_read |= reads;
+        } else if command.group == Group::Scripting {
+            if std::mem::take(&mut self.tracking.script_has_read) {
+                self.remember_read(id, command, args);
+            }
+        } else if reads {
+            self.remember_read(id, command, args);
         }
     }
 

@@ -39,6 +39,9 @@ impl EventLoop {
         let drained = read_all(client, &mut self.scratch, ends);
         let read = client.read_bytes - before;
         core.shared.stats.net_input_bytes.add(read);
+        // What has come may be too much already, before it is understood.
+        core.count_client(id);
+        core.evict_clients();
         if read > 0 && execute::run_input(core, id) {
             core.to_resume.push(id);
         }
@@ -91,6 +94,7 @@ impl EventLoop {
             return;
         }
         check_output_size(core, id);
+        execute::let_go_on(core, id);
         core.count_client(id);
     }
 
@@ -116,6 +120,9 @@ impl EventLoop {
 /// The other side has sent its last request: it gets its replies, unless it would have to wait for
 /// others to get them.
 fn finish_client(core: &mut Core, id: ClientId) {
+    if let Some(client) = core.clients.get_mut(id) {
+        client.half_closed = true;
+    }
     while execute::run_input(core, id) {}
     match core.clients.get(id) {
         Some(client) if client.blocked.is_none() && !client.paused => core.close_after_reply(id),

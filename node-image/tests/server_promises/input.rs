@@ -7,7 +7,7 @@ use std::time::Duration;
 use holdfast_wire::resp::request::encode;
 use holdfast_wire::resp::value::Value;
 
-use crate::harness::{Node, eventually, info, text};
+use crate::harness::{Client, Node, eventually, info, text};
 
 /// Bytes that look random and are the same in every run.
 fn noise(seed: u64, len: usize) -> Vec<u8> {
@@ -145,4 +145,45 @@ fn unknown_commands_are_named_with_their_first_words() {
         "-ERR wrong number of arguments for 'client|kill' command"
     );
     assert_eq!(client.ask("client foo"), "-ERR unknown subcommand 'foo'. Try CLIENT HELP.");
+}
+
+#[test]
+fn who_reads_late_gets_every_reply_and_costs_no_processor_meanwhile() {
+    let node = Node::start(&[]);
+    let (mut late, mut other) = (node.client(), node.client());
+    let value = "x".repeat(1_000_000);
+    other.call(&["SET", "k", &value]);
+    for _ in 0..40 {
+        late.send(&["GET", "k"]);
+    }
+    late.send(&["PING"]);
+    eventually("its replies wait", || {
+        let all = other.ask("CLIENT LIST");
+        let waits =
+            |line: &str| line.split_once(" omem=").is_some_and(|(_, n)| !n.starts_with('0'));
+        all.lines().any(waits)
+    });
+    let used = |client: &mut Client| info(client, "used_cpu_user").parse::<f64>().unwrap();
+    let before = used(&mut other);
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(used(&mut other) - before < 0.25, "it spins");
+    for _ in 0..40 {
+        assert_eq!(text(&late.receive()).len(), 1_000_000);
+    }
+    assert_eq!(text(&late.receive()), "PONG");
+}
+
+#[test]
+fn who_sends_no_more_gets_even_replies_that_are_large() {
+    let node = Node::start(&[]);
+    let mut client = node.client();
+    client.call(&["SET", "k", &"x".repeat(500_000)]);
+    for _ in 0..20 {
+        client.send(&["GET", "k"]);
+    }
+    client.socket.shutdown(std::net::Shutdown::Write).unwrap();
+    for _ in 0..20 {
+        assert_eq!(text(&client.receive()).len(), 500_000);
+    }
+    assert_eq!(client.try_receive(), None);
 }

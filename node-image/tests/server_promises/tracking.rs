@@ -138,3 +138,14 @@ fn a_monitor_sees_what_runs_but_no_secrets() {
     other.ask("GET k");
     assert_eq!(monitor.ask("PING"), "PONG");
 }
+
+#[test]
+fn a_script_that_reads_has_read_the_keys_that_it_declared() {
+    let node = Node::start(&[]);
+    let (mut reader, mut writer) = (in_resp3(&node, "ON"), node.client());
+    reader.call(&["EVAL", "redis.call('set', 'k', 'v')", "1", "written"]);
+    reader.call(&["EVAL", "return redis.call('get', KEYS[1])", "1", "read"]);
+    writer.ask("MSET written 1 read 1");
+    assert_eq!(push(&mut reader), "invalidate [read]");
+    assert_eq!(reader.ask("PING"), "PONG");
+}
