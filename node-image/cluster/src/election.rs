@@ -314,6 +314,7 @@ impl Node {
         self.slots.assign(&slots, self.id);
         self.migrate_to |= self.peers.values().any(|peer| peer.primary == Some(old));
         self.election = Election::default();
+        self.health.promoted();
         self.end_manual_failover();
         self.changed();
     }

@@ -25,6 +25,14 @@ pub(crate) struct Health {
     minority_at: Option<Millis>,
 }
 
+impl Health {
+    /// The node has just replaced its primary, with a new epoch: nobody has a newer word about its
+    /// slots, so there is nothing to wait for.
+    pub(crate) fn promoted(&mut self) {
+        self.minority_at = None;
+    }
+}
+
 impl Node {
     /// True when the majority of voters is within reach.
     fn majority_reachable(&self) -> bool {

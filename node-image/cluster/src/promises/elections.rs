@@ -212,7 +212,8 @@ fn force_and_takeover_need_less() {
     net.run(3000);
     assert!(!net.node(1).is_primary(), "nobody can vote");
     net.ok(1, ClusterCommand::Failover(FailoverKind::Takeover));
-    net.run_until("taken over", |net| net.nodes().all(|node| node.health.ok));
+    let took = net.run_until("taken over", |net| net.nodes().all(|node| node.health.ok));
+    assert!(took < 100, "{took} ms: nobody knows better than the one that has just taken over");
     assert_eq!(net.owner_of(0), new);
 }
 
