@@ -10,6 +10,7 @@
 mod kube;
 mod memory;
 mod nodes;
+mod reading;
 pub mod watch;
 
 pub use memory::Memory;

@@ -39,7 +39,11 @@ pub async fn reconcile(
     told: &mut Told,
 ) -> Result<Option<Pass>, ReconcileError> {
     let Some(seen) = observe::observe(world, key, memory).await? else { return Ok(None) };
-    let cluster = match validate(&seen.object, &world.defaults) {
+    let validated = match world.shelves.fault_of(key) {
+        Some(fault) => Err(vec![fault]),
+        None => validate(&seen.object, &world.defaults),
+    };
+    let cluster = match validated {
         Ok(cluster) => cluster,
         Err(errors) => {
             let reported = report_invalid(&seen.object, seen.observed.at_ms, &errors);

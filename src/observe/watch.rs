@@ -19,7 +19,7 @@ use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::core::DeserializeGuard;
+use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch_stream};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -27,7 +27,9 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 
+use super::reading;
 use crate::api::{LABEL_CLUSTER, RedisCluster};
+use crate::validate::InvalidSpec;
 
 /// Which cluster: namespace and name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -152,8 +154,10 @@ fn keep_newer<K: ResourceExt>(by_name: &mut BTreeMap<String, Arc<K>>, object: K)
 /// Everything that is watched.
 #[derive(Default)]
 pub struct Shelves {
-    /// The objects that users write; one that cannot be read is not among them.
+    /// The objects that users write.
     pub clusters: Shelf<RedisCluster>,
+    /// Of those, which cannot be read, and where.
+    faults: Mutex<BTreeMap<ClusterKey, InvalidSpec>>,
     /// StatefulSets of clusters.
     pub stateful_sets: Shelf<StatefulSet>,
     /// Pods of clusters.
@@ -176,6 +180,19 @@ pub struct Shelves {
 const ENDED_PODS_MAX: usize = 64;
 
 impl Shelves {
+    /// The field by which an object cannot be read; its spec on the shelf is a blank.
+    pub fn fault_of(&self, key: &ClusterKey) -> Option<InvalidSpec> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    fn note_fault(&self, key: ClusterKey, fault: Option<InvalidSpec>) {
+        let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        match fault {
+            Some(fault) => faults.insert(key, fault),
+            None => faults.remove(&key),
+        };
+    }
+
     fn remember_ended(&self, key: &ClusterKey, pod: Pod) {
         let mut ended = self.ended_pods.lock().unwrap_or_else(PoisonError::into_inner);
         let pods = ended.entry(key.clone()).or_default();
@@ -291,7 +308,11 @@ impl Watching<'_> {
     fn clusters(&self, tasks: &mut tokio::task::JoinSet<()>) -> watch::Receiver<bool> {
         let (complete, is_complete) = watch::channel(false);
         let (shelves, wake) = (Arc::clone(self.shelves), self.wake.clone());
-        let api = self.api::<DeserializeGuard<RedisCluster>>();
+        let resource = ApiResource::erase::<RedisCluster>(&());
+        let api: Api<DynamicObject> = match self.namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            None => Api::all_with(self.client.clone(), &resource),
+        };
         tasks.spawn(async move {
             let config = watcher::Config::default();
             let mut events = watch_stream(api, config).default_backoff().boxed();
@@ -307,7 +328,7 @@ impl Watching<'_> {
                         continue;
                     }
                 };
-                let Some(event) = readable(event) else { continue };
+                let Some(event) = readable(event, &shelves) else { continue };
                 let listed = matches!(event, Event::InitDone);
                 for key in shelves.clusters.take_in(event, by_name) {
                     // The receiver is gone only when the operator ends.
@@ -322,22 +343,29 @@ impl Watching<'_> {
     }
 }
 
-fn readable(event: Event<DeserializeGuard<RedisCluster>>) -> Option<Event<RedisCluster>> {
-    let read = |guard: DeserializeGuard<RedisCluster>| match guard.0 {
-        Ok(mut object) => {
-            object.managed_fields_mut().clear();
-            Some(object)
-        }
-        Err(e) => {
-            let name = e.metadata.name.unwrap_or_default();
-            tracing::warn!(name, error = e.error, "A RedisCluster cannot be read; left alone.");
-            None
-        }
+fn readable(event: Event<DynamicObject>, shelves: &Shelves) -> Option<Event<RedisCluster>> {
+    let keep = |raw: DynamicObject| {
+        let name = raw.name_any();
+        let reading = match reading::read(raw) {
+            Ok(reading) => reading,
+            Err(error) => {
+                tracing::warn!(name, error, "A RedisCluster cannot be read; left alone.");
+                return None;
+            }
+        };
+        let mut object = reading.object;
+        object.managed_fields_mut().clear();
+        shelves.note_fault(by_name(&object)?, reading.fault);
+        Some(object)
     };
     Some(match event {
-        Event::Apply(guard) => Event::Apply(read(guard)?),
-        Event::InitApply(guard) => Event::InitApply(read(guard)?),
-        Event::Delete(guard) => Event::Delete(read(guard)?),
+        Event::Apply(raw) => Event::Apply(keep(raw)?),
+        Event::InitApply(raw) => Event::InitApply(keep(raw)?),
+        Event::Delete(raw) => {
+            let object = keep(raw)?;
+            shelves.note_fault(by_name(&object)?, None);
+            Event::Delete(object)
+        }
         Event::Init => Event::Init,
         Event::InitDone => Event::InitDone,
     })
