@@ -16,7 +16,7 @@ mod stateful_set;
 
 pub use config_map::configuration;
 pub use object::{Kind, Object, SecretPurpose, is_within};
-pub use pod::revision;
+pub use pod::{GRACE_SECONDS, revision};
 pub use secret::secret;
 pub use stateful_set::stateful_set;
 

@@ -48,6 +48,8 @@ pub fn configuration(cluster: &ValidatedCluster, cluster_id: ClusterId) -> Strin
     line("cluster-node-timeout", &cluster.node_timeout_ms.to_string());
     // The operator decides which pod is a replica of whom.
     line("cluster-allow-replica-migration", "no");
+    // A shard that is down takes its own slots with it and no others.
+    line("cluster-require-full-coverage", "no");
     line("holdfast-cluster-id", &cluster_id.to_string());
     line("requirepass-file", "/etc/holdfast-secrets/default-user/password");
     line("masterauth-file", "/etc/holdfast-secrets/default-user/password");

@@ -15,6 +15,9 @@ use super::{
 use crate::api::{LABEL_REVISION, PullPolicy};
 use crate::validate::ValidatedCluster;
 
+/// How long a pod that is deleted has to hand over and end, before the kubelet kills it.
+pub const GRACE_SECONDS: u64 = 60;
+
 /// The user of the node's process, as in its image.
 const USER: u32 = 65532;
 
@@ -36,7 +39,7 @@ fn spec(cluster: &ValidatedCluster, shard: Option<u16>) -> Value {
         "serviceAccountName": service_account::name(&cluster.name),
         "automountServiceAccountToken": false,
         "enableServiceLinks": false,
-        "terminationGracePeriodSeconds": 60,
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
         "securityContext": {
             "runAsNonRoot": true,
             "runAsUser": USER,

@@ -72,6 +72,27 @@ fn pods_are_restricted_and_carry_no_secret_in_arguments_or_environment() {
 }
 
 #[test]
+fn a_shard_that_is_down_takes_no_other_with_it_unless_that_is_wished() {
+    let last_word = |spec: Value| {
+        let cluster = cluster(spec);
+        let text = configuration(&cluster, cluster.new_cluster_id);
+        let mut said =
+            text.lines().filter(|line| line.starts_with("cluster-require-full-coverage"));
+        said.next_back().unwrap().to_owned()
+    };
+    let wished = json!({"shards": 1, "config": {"cluster-require-full-coverage": "yes"}});
+    assert_eq!(last_word(json!({"shards": 1})), "cluster-require-full-coverage no");
+    assert_eq!(last_word(wished), "cluster-require-full-coverage \"yes\"");
+}
+
+#[test]
+fn nodes_never_change_whom_they_follow_behind_the_operator_s_back() {
+    let cluster = cluster(json!({"shards": 1}));
+    let text = configuration(&cluster, cluster.new_cluster_id);
+    assert!(text.contains("\ncluster-allow-replica-migration no\n"));
+}
+
+#[test]
 fn a_stateful_set_never_rolls_and_never_deletes_volumes_by_itself() {
     let manifest = stateful_set_of(json!({"shards": 1, "storage": {"size": "1Gi"}}));
     let spec = &manifest["spec"];
