@@ -88,6 +88,23 @@ pub enum ActError {
     },
 }
 
+impl ActError {
+    /// Why, for whoever says what failed himself.
+    fn cause(&self) -> String {
+        match self {
+            Self::Api { source, .. } => source.to_string(),
+            Self::Node { source, .. } => source.to_string(),
+            Self::Token { source, .. } => source.to_string(),
+            Self::Deadline { .. } => "no answer in time".to_owned(),
+            Self::Unreachable { .. } => {
+                "no address, or no password for its control port".to_owned()
+            }
+            Self::NoRandomness { reason, .. } => format!("no random bytes: {reason}"),
+            Self::NotLeading => self.to_string(),
+        }
+    }
+}
+
 /// Shortest time between two statuses that differ only in figures.
 const FIGURES_EVERY: Duration = Duration::from_secs(1);
 
@@ -168,7 +185,7 @@ async fn tell_one(
                 &e,
                 ActError::Node { source: LinkError::Deadline(_) | LinkError::Broken { .. }, .. }
             );
-            failed.push((index, e.to_string()));
+            failed.push((index, e.cause()));
         }
     }
     failed

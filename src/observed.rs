@@ -115,7 +115,8 @@ pub struct ContainerFact {
 pub struct EndedContainer {
     /// Id of the container.
     pub id: String,
-    /// Milliseconds since 1970 when it ended, by the kubelet's clock, at second precision.
+    /// Milliseconds since 1970 when it ended, by the kubelet's clock, at second precision. The
+    /// kubelet leaves it out where it only lost sight of a container, so it is asked for.
     pub finished_at_ms: i64,
 }
 
@@ -169,9 +170,6 @@ pub struct MachineFact {
     pub exists: bool,
     /// It has the taint `node.kubernetes.io/out-of-service`.
     pub out_of_service: bool,
-    /// `renewTime` of its Lease, milliseconds since 1970 by the kubelet's clock; `None` when the
-    /// Lease was not found or not asked for.
-    pub lease_renewed_at_ms: Option<i64>,
 }
 
 /// A PersistentVolumeClaim of a pod.

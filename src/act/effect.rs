@@ -93,8 +93,8 @@ pub struct Order {
     pub at: Address,
     /// The command, word by word.
     pub words: Vec<String>,
-    /// Beginning of an error by which the node says that the wished state is there already.
-    pub already: Option<&'static str>,
+    /// Beginnings of errors by which the node says that there is nothing left to do.
+    pub already: &'static [&'static str],
 }
 
 impl Effect {
@@ -177,13 +177,19 @@ fn orders(step: &Step) -> Vec<Effect> {
             let (port, bus_port) = (port.to_string(), bus_port.to_string());
             vec![order(on, &["CLUSTER", "MEET", &other.ip, &port, &bus_port])]
         }
-        Step::Forget { on, node_id } => {
-            vec![order_or(on, &["CLUSTER", "FORGET", &node_id.to_string()], "ERR Unknown node")]
+        Step::Forget { on, node_id } | Step::GiveUp { on, node_id, .. } => {
+            vec![order_or(on, &["CLUSTER", "FORGET", &node_id.to_string()], &["ERR Unknown node"])]
         }
         Step::SetConfigEpoch { on, epoch } => {
-            vec![order(on, &["CLUSTER", "SET-CONFIG-EPOCH", &epoch.to_string()])]
+            // It only spares the nodes to settle it among themselves, as they do once they have
+            // met; and another node may meet this one at the very moment.
+            let is_late = &[
+                "ERR The user can assign a config epoch only",
+                "ERR Node config epoch is already",
+            ];
+            vec![order_or(on, &["CLUSTER", "SET-CONFIG-EPOCH", &epoch.to_string()], is_late)]
         }
-        Step::AddSlots { on, slots } => {
+        Step::AddSlots { on, slots, .. } => {
             vec![order_of(on, ["CLUSTER", "ADDSLOTSRANGE"], bounds(slots), [])]
         }
         Step::Replicate { on, primary_id } => {
@@ -223,12 +229,12 @@ fn orders(step: &Step) -> Vec<Effect> {
 
 fn order(at: &Address, words: &[&str]) -> Effect {
     let words = words.iter().map(|w| (*w).to_owned()).collect();
-    Effect::Order(Order { at: at.clone(), words, already: None })
+    Effect::Order(Order { at: at.clone(), words, already: &[] })
 }
 
-fn order_or(at: &Address, words: &[&str], already: &'static str) -> Effect {
+fn order_or(at: &Address, words: &[&str], already: &'static [&'static str]) -> Effect {
     let words = words.iter().map(|w| (*w).to_owned()).collect();
-    Effect::Order(Order { at: at.clone(), words, already: Some(already) })
+    Effect::Order(Order { at: at.clone(), words, already })
 }
 
 fn order_of(
@@ -238,7 +244,7 @@ fn order_of(
     tail: impl IntoIterator<Item = String>,
 ) -> Effect {
     let words = head.map(str::to_owned).into_iter().chain(middle).chain(tail).collect();
-    Effect::Order(Order { at: at.clone(), words, already: None })
+    Effect::Order(Order { at: at.clone(), words, already: &[] })
 }
 
 /// Inclusive bounds of each run of slots, one word each.
@@ -313,6 +319,7 @@ mod tests {
         let step = Step::AddSlots {
             on: address("cache-0-0"),
             slots: SlotSet::from_ranges(&[(5461, 10922)]),
+            lost: false,
         };
         assert_eq!(words(&step), ["cache-0-0: CLUSTER ADDSLOTSRANGE 5461 10922"]);
     }
@@ -336,7 +343,17 @@ mod tests {
         let step = Step::Forget { on: address("cache-0-0"), node_id };
         let effects = in_words(&step, &object());
         let Some(Effect::Order(order)) = effects.first() else { unreachable!("{effects:?}") };
-        assert_eq!(order.already, Some("ERR Unknown node"));
+        assert_eq!(order.already, ["ERR Unknown node"]);
+    }
+
+    #[test]
+    fn a_node_that_has_met_others_needs_no_first_epoch_any_more() {
+        let step = Step::SetConfigEpoch { on: address("cache-0-0"), epoch: 1 };
+        let effects = in_words(&step, &object());
+        let Some(Effect::Order(order)) = effects.first() else { unreachable!("{effects:?}") };
+        let refusal = "ERR The user can assign a config epoch only when the node does not know any \
+                       other node.";
+        assert!(order.already.iter().any(|already| refusal.starts_with(already)));
     }
 
     #[test]

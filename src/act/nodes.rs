@@ -35,7 +35,7 @@ pub(super) async fn order(world: &World, seen: &Seen, order: &Order) -> Result<(
         }
         Ok(_) => Ok(()),
         Err(LinkError::Refused { reason, .. })
-            if order.already.is_some_and(|already| reason.starts_with(already)) =>
+            if order.already.iter().any(|already| reason.starts_with(already)) =>
         {
             Ok(())
         }

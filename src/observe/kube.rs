@@ -9,7 +9,6 @@ use std::time::Duration;
 use ::kube::{Api, Resource, ResourceExt};
 use futures::future::join_all;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
     ContainerStateTerminated, ContainerStatus, Node, PersistentVolumeClaim, Pod, Secret,
 };
@@ -28,9 +27,6 @@ use crate::world::World;
 
 /// Name of the node's container in its pod.
 const CONTAINER: &str = "node";
-
-/// Namespace in which kubelets renew their Leases.
-const KUBELET_LEASES: &str = "kube-node-lease";
 
 /// The taint by which somebody vouches that a machine is off.
 const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
@@ -115,7 +111,8 @@ fn container(status: &ContainerStatus) -> ContainerFact {
     }
 }
 
-/// A termination without an id or a time names no life, and proves nothing.
+/// A termination without an id or a time names no life, and proves nothing. The kubelet writes such
+/// a one where it cannot find a container that it once saw run.
 fn ended(terminated: &ContainerStateTerminated) -> Option<EndedContainer> {
     let id = terminated.container_id.clone().filter(|id| !id.is_empty())?;
     let finished_at_ms = terminated.finished_at.as_ref()?.0.as_millisecond();
@@ -231,19 +228,11 @@ pub(super) async fn machines(world: &World, observed: &Observed) -> BTreeMap<Str
 
 async fn machine(world: &World, name: &str) -> Result<MachineFact, ObserveError> {
     let nodes: Api<Node> = Api::all(world.client.clone());
-    let leases: Api<Lease> = Api::namespaced(world.client.clone(), KUBELET_LEASES);
-    let (node_name, lease_name) = (format!("Node {name}"), format!("Lease {name}"));
-    let (node, lease) = futures::join!(
-        within(MACHINE_DEADLINE, &node_name, nodes.get_opt(name)),
-        within(MACHINE_DEADLINE, &lease_name, leases.get_opt(name)),
-    );
-    let (node, lease) = (node?, lease?);
+    let node = within(MACHINE_DEADLINE, &format!("Node {name}"), nodes.get_opt(name)).await?;
     let taints = node.as_ref().and_then(|n| n.spec.as_ref()).and_then(|s| s.taints.as_ref());
-    let renewed = lease.and_then(|l| l.spec).and_then(|s| s.renew_time);
     Ok(MachineFact {
         exists: node.is_some(),
         out_of_service: taints.into_iter().flatten().any(|t| t.key == OUT_OF_SERVICE),
-        lease_renewed_at_ms: renewed.map(|t| t.0.as_millisecond()),
     })
 }
 

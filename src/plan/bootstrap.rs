@@ -67,7 +67,7 @@ pub(super) fn hand_out_slots(context: &Context<'_>, plan: &mut Plan) {
             plan.steps.push(Step::SetConfigEpoch { on: leader.address(), epoch });
         }
         if !slots.is_empty() {
-            plan.steps.push(Step::AddSlots { on: leader.address(), slots });
+            plan.steps.push(Step::AddSlots { on: leader.address(), slots, lost: !is_birth });
         }
     }
     if leaders.len() < usize::from(shards) {

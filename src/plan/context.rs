@@ -81,8 +81,7 @@ impl<'a> Context<'a> {
     }
 
     /// Every pod of this shard answers as a member.
-    pub(super) fn whole_shard_answers(&self, shard: Option<u16>) -> bool {
-        let Some(shard) = shard else { return false };
+    pub(super) fn whole_shard_answers(&self, shard: u16) -> bool {
         (0..self.pods_of_shard(shard)).all(|ordinal| self.member_at(shard, ordinal).is_some())
     }
 

@@ -3,7 +3,9 @@
 //! Three stages for a primary that owns slots and does not serve:
 //!
 //!  1. Kubernetes has evidence of its death: all members are told at once (`HOLDFAST DEAD`), and
-//!     they elect by majority and rank without waiting for a timeout.
+//!     they elect by majority and rank without waiting for a timeout. Where no majority can decide,
+//!     only a proof is told: a primary that is on its way out may just be handing over, and members
+//!     that hold it for dead do not listen to it.
 //!  2. Nobody has won after a second: the best replica is ordered to stand (`FAILOVER FORCE`).
 //!  3. No majority is left to elect, or there never is one, since there are fewer than three
 //!     shards: with a *proof* of death the best replica takes over (`FAILOVER TAKEOVER`).
@@ -107,6 +109,9 @@ fn down_member<'t, 'a>(member: &'t Member<'a>) -> Down<'t, 'a> {
 /// without one comes back or does not, whatever the others think of it.
 fn declare_dead(topology: &Topology<'_>, down: &Down<'_, '_>, plan: &mut Plan) {
     let Some(evidence) = &down.fate.evidence else { return };
+    if down.fate.proof.is_none() && !has_majority(topology, down) {
+        return;
+    }
     if topology.replicas_of(down.id).next().is_none() {
         return;
     }
@@ -142,11 +147,24 @@ fn best_replica<'t, 'a>(topology: &'t Topology<'a>, down: &Down<'_, '_>) -> Opti
 fn has_a_copy(member: &Member<'_>, down: &Down<'_, '_>) -> bool {
     let holds_something = member.state.offset > 0 || member.state.keys > 0;
     match down.how {
-        How::Silent(_) => holds_something || down.offset == 0,
+        // Nothing was ever written, as the primary itself has told it.
+        How::Silent(_) => {
+            let heard = member.peers.get(&down.id).is_some_and(|peer| !peer.boot_id.is_empty());
+            holds_something || down.offset == 0 && heard
+        }
         How::Lame(_) => holds_something,
         // Where all start at once, the primary's files may hold more than the replica's.
         How::Loading => holds_something && member.for_ms > down.fate.for_ms,
     }
+}
+
+/// Enough voters answer to elect a successor.
+fn has_majority(topology: &Topology<'_>, down: &Down<'_, '_>) -> bool {
+    let alive = topology
+        .members
+        .values()
+        .filter(|member| !member.slots.is_empty() && member.is_ready() || member.id == down.id);
+    alive.count() * 2 > topology.voters()
 }
 
 /// Orders the replica to take over if it is time; true when it did.
@@ -157,17 +175,11 @@ fn order(
     about: &str,
     plan: &mut Plan,
 ) -> bool {
-    let topology = &context.topology;
-    let alive = topology
-        .members
-        .values()
-        .filter(|member| !member.slots.is_empty() && member.is_ready() || member.id == down.id);
-    let has_majority = alive.count() * 2 > topology.voters();
     let mut failover = |mode, proof| {
         plan.steps.push(Step::Failover { on: replica.address(), primary_id: down.id, mode, proof });
         true
     };
-    if has_majority {
+    if has_majority(&context.topology, down) {
         if !down.is_failed && down.fate.evidence.is_none() {
             plan.wait(WaitingFor::SilentNode, about, "the primary does not answer".to_owned());
             return false;
@@ -211,7 +223,7 @@ fn order(
 fn without_copy(context: &Context<'_>, down: &Down<'_, '_>, about: &str, plan: &mut Plan) {
     let topology = &context.topology;
     let proof = down.fate.proof.clone().or_else(|| match down.how {
-        How::Silent(heard) if context.cluster.storage.is_none() => replaced(heard, topology),
+        How::Silent(heard) => lost_with_its_pod(context, heard),
         _ => None,
     });
     let Some(proof) = proof else {
@@ -220,43 +232,90 @@ fn without_copy(context: &Context<'_>, down: &Down<'_, '_>, about: &str, plan: &
         return;
     };
     // A pod that does not answer may hold a copy, and so may a follower that is not a member.
-    let is_whole = context.whole_shard_answers(down.shard)
-        && !topology.heard.values().any(|heard| heard.primary_id == Some(down.id));
-    if context.cluster.data_loss_policy == DataLossPolicy::Block || !is_whole {
+    let everybody_answers = match down.shard {
+        Some(shard) => context.whole_shard_answers(shard),
+        None => context.all_pods_answer(),
+    };
+    let mut others = topology.heard.values().filter(|heard| {
+        heard.id != down.id
+            && (heard.primary_id == Some(down.id)
+                || heard.slots.is_empty() && heard.shard.is_some() && heard.shard == down.shard)
+    });
+    if context.cluster.data_loss_policy == DataLossPolicy::Block {
         let message = "every copy of these slots that is known is gone; spec.dataLossPolicy \
                        ReassignEmpty would hand them out empty";
         plan.wait(WaitingFor::LostSlots, about, message.to_owned());
-        return;
+    } else if !everybody_answers || others.any(|heard| !is_proven_gone(context, heard)) {
+        let message = "the slots are handed out empty when no node could hold a copy any more";
+        plan.wait(WaitingFor::ProofOfDeath, about, message.to_owned());
+    } else {
+        reassign_empty(topology, down, proof, about, plan);
     }
-    reassign_empty(topology, down, proof, plan);
 }
 
-/// An empty node of the shard follows the lost primary, so that it may take over its slots.
-fn reassign_empty(topology: &Topology<'_>, down: &Down<'_, '_>, proof: Proof, plan: &mut Plan) {
-    let Some(shard) = down.shard else { return };
-    let members = topology.shard_members(shard);
+/// Without volumes, that the pod went and its data with it.
+fn lost_with_its_pod(context: &Context<'_>, heard: &Heard) -> Option<Proof> {
+    if context.cluster.storage.is_some() { None } else { replaced(heard, &context.topology) }
+}
+
+fn is_proven_gone(context: &Context<'_>, heard: &Heard) -> bool {
+    fate_of(heard, &context.topology, context.observed).proof.is_some()
+        || lost_with_its_pod(context, heard).is_some()
+}
+
+/// The dead owner's slots are made free on every node that speaks of it, and handed out again as
+/// at birth. It cannot be replaced by a follower: whoever joined after its death knows its id but
+/// not its slots, and a takeover takes only those that it knows of. Only a follower that has no
+/// copy takes over first, since a node cannot forget whom it follows.
+fn reassign_empty(
+    topology: &Topology<'_>,
+    down: &Down<'_, '_>,
+    proof: Proof,
+    about: &str,
+    plan: &mut Plan,
+) {
+    let takeover = |heir: &Member<'_>| Step::Failover {
+        on: heir.address(),
+        primary_id: down.id,
+        mode: FailoverMode::Takeover,
+        proof: Some(proof.clone()),
+    };
+    let mut followers = topology.replicas_of(down.id).peekable();
+    if followers.peek().is_some() {
+        match followers.find(|member| member.is_ready()) {
+            Some(heir) => plan.steps.push(takeover(heir)),
+            None => plan.wait(
+                WaitingFor::Loading,
+                about,
+                "a follower without a copy does not serve yet".to_owned(),
+            ),
+        }
+        return;
+    }
+    let How::Lame(lame) = down.how else {
+        let told = topology.members.values().filter(|member| member.peers.contains_key(&down.id));
+        plan.steps.extend(told.map(|member| Step::GiveUp {
+            on: member.address(),
+            node_id: down.id,
+            proof: proof.clone(),
+        }));
+        return;
+    };
+    // It lives, so whoever follows it learns its slots.
+    let members = topology.shard_members(lame.pod.shard);
     let heir = members.iter().find(|member| {
         member.id != down.id
             && member.is_ready()
             && member.slots.is_empty()
             && member.state.keys == 0
     });
-    match (heir, &down.how) {
-        (Some(heir), _) if heir.primary_id == Some(down.id) => plan.steps.push(Step::Failover {
-            on: heir.address(),
-            primary_id: down.id,
-            mode: FailoverMode::Takeover,
-            proof: Some(proof),
-        }),
-        (Some(heir), _) => {
-            plan.steps.push(Step::Replicate { on: heir.address(), primary_id: down.id });
-        }
-        (None, How::Lame(lame)) => plan.steps.push(Step::DeletePod {
+    plan.steps.push(match heir {
+        Some(heir) => Step::Replicate { on: heir.address(), primary_id: down.id },
+        None => Step::DeletePod {
             name: lame.pod.name.clone(),
             uid: lame.pod.uid.clone(),
             why: "it has lost its data and nobody holds a copy; an empty node takes its place"
                 .to_owned(),
-        }),
-        (None, _) => {}
-    }
+        },
+    });
 }

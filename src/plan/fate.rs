@@ -4,15 +4,15 @@
 //! container has ended or the pod is gone; enough to tell the nodes, who decide by majority.
 //! *Proof*: this very process cannot run any more; enough to act where no majority can decide.
 //!
-//!   container ended, as the kubelet says                        evidence
-//!     and the kubelet was heard of later                        proof
+//!   container ended, as the kubelet says                        proof
 //!   pod object gone, without a word of its container            evidence (force deletion)
+//!     and its successor has long been answering, same machine   proof
 //!   Node object gone, or tainted out-of-service                 proof
 //!   the node id answers with a newer boot id                    proof, of the older life
 //!   the node says that it is lame                               proof, of its data
 //!
-//! The kubelet was heard of later: its Lease was renewed after the container ended; both times are
-//! the kubelet's own. And a proof is of one life: where a next container of the same pod name runs
+//! A container that has ended never runs again, so the kubelet's word about it does not grow old
+//! (`docs/adr/0005`). But a proof is of one life: where a next container of the same pod name runs
 //! and does not answer, the node may serve again, and nothing is proven of it.
 //! Not known here: what is done about it.
 
@@ -21,6 +21,16 @@ use holdfast_wire::id::NodeId;
 use super::step::Proof;
 use super::topology::{Heard, Topology};
 use crate::observed::{EndedContainer, NodeView, Observed, PodFact};
+use crate::resources::GRACE_SECONDS;
+
+/// The grace period of the pods, after which the kubelet kills.
+const GRACE_MS: u64 = GRACE_SECONDS * 1000;
+
+/// The grace period, and time for the kubelet and the kernel to carry it out.
+const LONGER_THAN_GRACE_MS: u64 = GRACE_MS + 15_000;
+
+/// How long nobody has a link to a node whose pod is gone, before nobody will.
+const UNHEARD_MS: u64 = 10_000;
 
 /// What is known of a node that does not serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,8 +107,9 @@ fn by_its_pod(pod: &PodFact, heard: &Heard, observed: &Observed) -> Fate {
     };
     let boot_id = incarnation.map_or(&heard.boot_id, |life| &life.boot_id).clone();
     let proof = machine_proof(pod, observed)
-        .or_else(|| ended.and_then(|ended| container_proof(pod, ended, observed)))
-        .filter(|_| !may_live_anew(pod, observed));
+        .or_else(|| ended.map(container_proof))
+        .filter(|_| !may_live_anew(pod, observed))
+        .or_else(|| outlived(pod, observed).filter(|_| is_departed));
     let evidence = evidence.or_else(|| proof.as_ref().map(|_| format!("{} is lost", pod.machine)));
     Fate { evidence, proof, boot_id, for_ms: silent_for_ms(pod) }
 }
@@ -111,9 +122,22 @@ fn machine_proof(pod: &PodFact, observed: &Observed) -> Option<Proof> {
     machine.out_of_service.then(|| Proof::MachineOutOfService { machine: pod.machine.clone() })
 }
 
-fn container_proof(pod: &PodFact, ended: &EndedContainer, observed: &Observed) -> Option<Proof> {
-    let lease = observed.machines.get(&pod.machine)?.lease_renewed_at_ms?;
-    (lease > ended.finished_at_ms).then(|| Proof::ContainerEnded { container_id: ended.id.clone() })
+fn container_proof(ended: &EndedContainer) -> Proof {
+    Proof::ContainerEnded { container_id: ended.id.clone() }
+}
+
+/// The pod object is gone, and its successor has been answering on the same machine for longer than
+/// any process outlives the deletion of its pod. The kubelet hears of pods in order: whoever
+/// started the successor has heard of the deletion before, and kills what is left after its grace.
+fn outlived(pod: &PodFact, observed: &Observed) -> Option<Proof> {
+    let successor = observed.pods.iter().find(|now| {
+        now.name == pod.name
+            && now.uid != pod.uid
+            && !pod.machine.is_empty()
+            && now.machine == pod.machine
+            && answering_for_ms(now) >= LONGER_THAN_GRACE_MS
+    })?;
+    Some(Proof::Replaced { pod: successor.name.clone() })
 }
 
 /// One life has ended, but a next one of the same node may serve already, in this pod or in the
@@ -127,14 +151,13 @@ fn may_live_anew(pod: &PodFact, observed: &Observed) -> bool {
     })
 }
 
-/// Without volumes, that the pod of one that is heard of belongs to another node since longer
-/// than any process outlives the deletion of its pod.
+/// Without volumes, that another node has long been living where one that is heard of lived. Its
+/// data goes with its pod's directory, so there is nothing to wait for but its last clients; while
+/// a member still has a link to it, that is as long as any process outlives its pod.
 pub(super) fn replaced(heard: &Heard, topology: &Topology<'_>) -> Option<Proof> {
-    // Twice the pods' grace period.
-    const LONGER_THAN_ANY_GRACE_MS: u64 = 120_000;
     let place = heard.place?;
     let successor =
         topology.members.values().find(|member| (member.pod.shard, member.pod.ordinal) == place)?;
-    (successor.for_ms >= LONGER_THAN_ANY_GRACE_MS)
-        .then(|| Proof::Replaced { pod: successor.pod.name.clone() })
+    let long = if heard.connected { 2 * GRACE_MS } else { UNHEARD_MS };
+    (successor.for_ms >= long).then(|| Proof::Replaced { pod: successor.pod.name.clone() })
 }

@@ -38,7 +38,7 @@ pub enum FailoverMode {
 /// been taken over by another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum Proof {
-    /// The kubelet reports this container as terminated, and was alive after that.
+    /// The kubelet reports this container as terminated.
     ContainerEnded {
         /// Id of the container.
         container_id: String,
@@ -60,9 +60,10 @@ pub enum Proof {
     },
     /// The node says of itself that it has lost its data and serves nothing.
     Lame,
-    /// Without a volume the data goes with the pod object: another node id answers at the pod's
-    /// name, so whatever process were left of the old one could only end. Enough to hand out
-    /// lost slots, never to choose between two copies.
+    /// The pod object is gone, and the pod that came in its place has been answering for longer
+    /// than any process outlives the deletion of its pod. Where both are of one machine, its
+    /// kubelet has killed the old one by then; elsewhere that is only enough to hand out slots
+    /// whose data went with the pod's directory, never to choose between two copies.
     Replaced {
         /// Name of the pod.
         pod: String,
@@ -141,6 +142,15 @@ pub enum Step {
         /// Whom to forget.
         node_id: NodeId,
     },
+    /// `CLUSTER FORGET` of a dead owner of slots of which no copy is left: they are free then.
+    GiveUp {
+        /// Who is told.
+        on: Address,
+        /// Whom to forget.
+        node_id: NodeId,
+        /// Why it is known to be dead.
+        proof: Proof,
+    },
     /// `CLUSTER SET-CONFIG-EPOCH`, on a node that knows nobody yet.
     SetConfigEpoch {
         /// Who is told.
@@ -154,6 +164,8 @@ pub enum Step {
         on: Address,
         /// The slots.
         slots: SlotSet,
+        /// They had an owner once, and no copy of them is left.
+        lost: bool,
     },
     /// `CLUSTER REPLICATE`.
     Replicate {
@@ -245,13 +257,21 @@ impl fmt::Display for Step {
 impl Step {
     fn fmt_on_node(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Meet { on, other, .. } => write!(f, "on {on} meet {other} at {}", other.ip),
-            Self::Forget { on, node_id } => write!(f, "on {on} forget {node_id}"),
-            Self::SetConfigEpoch { on, epoch } => write!(f, "on {on} set config epoch {epoch}"),
-            Self::AddSlots { on, slots } => write!(f, "on {on} add slots {}", slots_text(slots)),
-            Self::Replicate { on, primary_id } => write!(f, "on {on} replicate {primary_id}"),
+            Self::Meet { on, other, .. } => write!(f, "tell {on} to meet {other} at {}", other.ip),
+            Self::Forget { on, node_id } => write!(f, "tell {on} to forget {node_id}"),
+            Self::GiveUp { on, node_id, proof } => {
+                write!(f, "tell {on} to give up {node_id} and its slots, since {proof}")
+            }
+            Self::SetConfigEpoch { on, epoch } => {
+                write!(f, "tell {on} to set config epoch {epoch}")
+            }
+            Self::AddSlots { on, slots, lost } => {
+                let how = if *lost { " empty" } else { "" };
+                write!(f, "tell {on} to add slots {}{how}", slots_text(slots))
+            }
+            Self::Replicate { on, primary_id } => write!(f, "tell {on} to replicate {primary_id}"),
             Self::Failover { on, primary_id, mode, proof } => {
-                write!(f, "on {on} fail over {primary_id}, {mode:?}")?;
+                write!(f, "tell {on} to fail over {primary_id}, {mode:?}")?;
                 proof.as_ref().map_or(Ok(()), |proof| write!(f, ", since {proof}"))
             }
             Self::DeclareDead { on, node_id, boot_id, config_epoch, evidence } => {
@@ -259,14 +279,14 @@ impl Step {
                 let pods = pods.join(", ");
                 write!(
                     f,
-                    "on {pods} declare {node_id} dead (boot {boot_id}, epoch {config_epoch}): \
+                    "tell {pods} that {node_id} is dead (boot {boot_id}, epoch {config_epoch}): \
                      {evidence}"
                 )
             }
             Self::MigrateSlots { source, target, slots } => {
-                write!(f, "on {source} migrate to {target} slots {}", slots_text(slots))
+                write!(f, "tell {source} to migrate to {target} slots {}", slots_text(slots))
             }
-            Self::CancelMigrations { source } => write!(f, "on {source} cancel migrations"),
+            Self::CancelMigrations { source } => write!(f, "tell {source} to cancel migrations"),
             _ => Ok(()),
         }
     }

@@ -52,6 +52,8 @@ pub(crate) struct Heard {
     pub(crate) offset: u64,
     /// Some member says FAIL.
     pub(crate) fail: bool,
+    /// Some member has a bus link to it.
+    pub(crate) connected: bool,
     pub(crate) slots: SlotSet,
 }
 
@@ -229,6 +231,7 @@ fn hearsay(cluster_name: &str, members: &BTreeMap<NodeId, Member<'_>>) -> BTreeM
             config_epoch: 0,
             offset: 0,
             fail: false,
+            connected: false,
             slots: SlotSet::new(),
         });
         if peer.config_epoch >= about.config_epoch {
@@ -243,6 +246,7 @@ fn hearsay(cluster_name: &str, members: &BTreeMap<NodeId, Member<'_>>) -> BTreeM
         about.place = about.place.or_else(|| parse_pod_name(cluster_name, name));
         about.offset = about.offset.max(peer.offset);
         about.fail |= peer.fail;
+        about.connected |= peer.connected;
         if peer.role == NodeRole::Primary {
             about.slots = about.slots.union(&SlotSet::from_ranges(&peer.slots));
         }

@@ -5,7 +5,7 @@
 use super::Outcome;
 use crate::api::RedisClusterStatus;
 use crate::api::conditions::ConditionType;
-use crate::plan::{FailoverMode, Step};
+use crate::plan::{FailoverMode, Step, slots_text};
 
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +69,15 @@ fn of_step(step: &Step) -> Option<EventNote> {
         }
         Step::CancelMigrations { source } => {
             note(false, "MigrationCancelled", format!("{} stops giving slots", source.pod))
+        }
+        Step::GiveUp { node_id, .. } => note(
+            true,
+            "CopiesLost",
+            format!("{node_id} is dead and no copy of its slots is left; they come back empty"),
+        ),
+        Step::AddSlots { on, slots, lost: true } => {
+            let slots = slots_text(slots);
+            note(true, "DataLost", format!("{} got slots {slots} empty: no copy is left", on.pod))
         }
         Step::AddSlots { on, .. } => {
             note(false, "SlotsAssigned", format!("{} got slots that had no owner", on.pod))

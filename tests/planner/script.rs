@@ -46,6 +46,8 @@ fn perform(world: &mut World, command: &str) -> String {
         "silence" => world.pods.get_mut(rest).unwrap().silenced = true,
         "heal" => world.pods.get_mut(rest).unwrap().silenced = false,
         "delete-pod" => world.pods.get_mut(rest).unwrap().deleting = true,
+        "force-delete-pod" => world.force_delete(rest),
+        "kill-lingering" => world.kill_lingering(),
         "delete-all-pods" => world.pods.values_mut().for_each(|pod| pod.deleting = true),
         "lose-machine" => world.lose_machine(rest),
         "lose-volume" => {
@@ -57,7 +59,6 @@ fn perform(world: &mut World, command: &str) -> String {
             pod.container.waiting_reason = "ImagePullBackOff".into();
         }
         "elections" => world.elections = rest == "on",
-        "leases" => world.leases = rest == "on",
         "machines" => world.machines = rest.parse().unwrap(),
         "restart-operator" => world.restart_operator(),
         "delete" => world.deleting = true,

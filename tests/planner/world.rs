@@ -12,7 +12,7 @@ mod nodes;
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast::api::{Carried, RedisCluster};
-use holdfast::observed::{ContainerFact, EndedContainer, Incarnation, PodFact};
+use holdfast::observed::{ContainerFact, EndedContainer, Incarnation, NodeView, PodFact};
 use holdfast::resources::pod_name;
 use holdfast::validate::{Defaults, ValidatedCluster, validate};
 use holdfast_wire::id::NodeId;
@@ -78,9 +78,9 @@ pub(crate) struct World {
     pub(crate) memory: Memory,
     /// The nodes elect by themselves where they have a majority.
     pub(crate) elections: bool,
-    /// Machines still renew their leases.
-    pub(crate) leases: bool,
     pub(crate) machines: u16,
+    /// Processes whose pod objects are gone already, with the ticks until SIGTERM reaches them.
+    pub(crate) lingering: Vec<(NodeId, u8)>,
     /// Broken promises, in words.
     pub(crate) violations: Vec<String>,
     counter: u64,
@@ -103,8 +103,8 @@ impl World {
             machines_gone: BTreeSet::new(),
             memory: Memory::default(),
             elections: true,
-            leases: true,
             machines: 3,
+            lingering: Vec::new(),
             violations: Vec::new(),
             counter: 0,
             ranges: BTreeMap::new(),
@@ -144,6 +144,7 @@ impl World {
         self.remove_pods();
         self.make_pods();
         self.start_containers();
+        self.end_lingering();
         self.nodes_tick();
     }
 
@@ -174,6 +175,47 @@ impl World {
         let fact = self.pod_fact(name);
         if fact.incarnation.is_some() {
             self.memory.departed.insert(fact.uid.clone(), fact);
+        }
+    }
+
+    /// The pod object goes at once, and its process goes on until the kubelet ends it.
+    pub(crate) fn force_delete(&mut self, name: &str) {
+        self.note_ranges();
+        let view = NodeView::Silent { for_ms: 0 };
+        let fact = PodFact { view, ..self.pod_fact(name) };
+        self.memory.departed.insert(fact.uid.clone(), fact);
+        if let Some(node) = self.pods.remove(name).and_then(|pod| pod.node) {
+            self.lingering.push((node, 4));
+        }
+    }
+
+    /// SIGTERM: a primary hands over to a replica in sync that still listens to it, and ends.
+    fn end_lingering(&mut self) {
+        for (_, ticks) in &mut self.lingering {
+            *ticks = ticks.saturating_sub(1);
+        }
+        let (ended, rest): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.lingering).into_iter().partition(|(_, ticks)| *ticks == 0);
+        self.lingering = rest;
+        for (id, _) in ended {
+            let heir = self.nodes.iter().find(|(_, node)| {
+                node.alive && node.primary == Some(id) && node.link_up && !node.failed.contains(&id)
+            });
+            if let Some(heir) = heir.map(|(heir, _)| *heir) {
+                self.promote(heir);
+            }
+            let gone = !self.has_storage();
+            let node = self.nodes.get_mut(&id).unwrap();
+            (node.alive, node.gone, node.dead_ticks) = (false, gone, 0);
+        }
+    }
+
+    /// What is left of force-deleted pods dies without a hand-over.
+    pub(crate) fn kill_lingering(&mut self) {
+        let gone = !self.has_storage();
+        for (id, _) in std::mem::take(&mut self.lingering) {
+            let node = self.nodes.get_mut(&id).unwrap();
+            (node.alive, node.gone, node.dead_ticks) = (false, gone, 0);
         }
     }
 

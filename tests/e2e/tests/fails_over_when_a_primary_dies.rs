@@ -26,9 +26,8 @@ fn two_shards_fail_over_five_times() {
 }
 
 /// Kills by turns the processes of the pod (the kubelet restarts them in place, empty) and the
-/// pod itself without grace. With fewer than three shards nobody may be promoted without a proof
-/// of death, and a force-deleted pod is none (its process may still run somewhere): there the pod
-/// is deleted in the ordinary way.
+/// pod itself without grace. With fewer than three shards also in the ordinary way: there nodes
+/// alone elect nobody, and the primary that is asked to end must hand over.
 fn kill_primaries(promise: &str, shards: u16, times: u32) {
     let Some(world) = World::new(promise) else { return };
     world.create("cache", &format!("shards: {shards}\nreplicasPerShard: 1"));
@@ -43,7 +42,8 @@ fn kill_primaries(promise: &str, shards: u16, times: u32) {
             world.kill(&victim.name)
         } else {
             let now = Instant::now();
-            let force: &[&str] = if shards < 3 { &[] } else { &["--grace-period=0", "--force"] };
+            let is_forced = shards >= 3 || round % 4 == 1;
+            let force: &[&str] = if is_forced { &["--grace-period=0", "--force"] } else { &[] };
             world.kubectl(&[&["delete", "pod", &victim.name], force].concat());
             now
         };

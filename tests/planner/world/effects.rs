@@ -36,6 +36,7 @@ impl World {
         match step {
             Step::Meet { on, other, .. } => self.meet(on, other),
             Step::Forget { on, node_id } => self.forget(on, *node_id),
+            Step::GiveUp { on, node_id, .. } => self.give_up(on, *node_id),
             Step::SetConfigEpoch { on, epoch } => {
                 let id = self.at(on)?;
                 let node = self.nodes.get_mut(&id).unwrap();
@@ -45,8 +46,12 @@ impl World {
                 node.config_epoch = *epoch;
                 Ok(())
             }
-            Step::AddSlots { on, slots } => {
+            Step::AddSlots { on, slots, .. } => {
                 let id = self.at(on)?;
+                let believed = self.nodes[&id].met.iter().filter(|peer| **peer != id);
+                if believed.clone().any(|peer| self.nodes[peer].slots.intersects(slots)) {
+                    return Err("a slot is busy".into());
+                }
                 if self.nodes.values().any(|node| !node.gone && node.slots.intersects(slots)) {
                     self.violations.push(format!("slots with an owner handed out to {on}"));
                 }
@@ -171,8 +176,29 @@ impl World {
         if !gone.slots.is_empty() || gone.alive {
             self.violations.push(format!("{id} was forgotten although it is alive or owns slots"));
         }
+        self.drop_peer(node, id)
+    }
+
+    fn give_up(&mut self, on: &Address, id: NodeId) -> Result<(), String> {
+        let node = self.at(on)?;
+        let gone = &self.nodes[&id];
+        if gone.alive || !gone.gone && self.has_storage() {
+            self.violations.push(format!("{id} was given up although it may come back"));
+        }
+        let copies = self.nodes.values().filter(|node| node.alive && node.primary == Some(id));
+        if copies.into_iter().any(|node| !node.keyed.is_empty()) {
+            self.violations.push(format!("{id} was given up although there is a copy"));
+        }
+        self.drop_peer(node, id)
+    }
+
+    fn drop_peer(&mut self, node: NodeId, id: NodeId) -> Result<(), String> {
         let node = self.nodes.get_mut(&node).unwrap();
+        if node.primary == Some(id) {
+            return Err("it follows that one".into());
+        }
         node.known.remove(&id);
+        node.met.remove(&id);
         node.failed.remove(&id);
         node.forgotten.insert(id);
         Ok(())

@@ -152,6 +152,17 @@ impl World {
     fn peer_of(&self, id: NodeId, peer_id: NodeId) -> PeerState {
         let (node, peer) = (&self.nodes[&id], &self.nodes[&peer_id]);
         let address = node.known[&peer_id].clone();
+        if !node.met.contains(&peer_id) {
+            return PeerState {
+                node_id: peer_id.to_string(),
+                address,
+                port: 6379,
+                hostname: format!("{}.cache-nodes.shop.svc.cluster.local", peer.pod),
+                role: if peer.primary.is_some() { NodeRole::Replica } else { NodeRole::Primary },
+                fail: node.failed.contains(&peer_id),
+                ..PeerState::default()
+            };
+        }
         PeerState {
             node_id: peer_id.to_string(),
             boot_id: peer.boot_id.clone(),
@@ -216,11 +227,7 @@ impl World {
             .map(|number| {
                 let name = format!("machine-{number}");
                 let is_gone = self.machines_gone.contains(&name);
-                let fact = MachineFact {
-                    exists: !is_gone,
-                    out_of_service: false,
-                    lease_renewed_at_ms: (self.leases && !is_gone).then_some(self.now_ms),
-                };
+                let fact = MachineFact { exists: !is_gone, out_of_service: false };
                 (name, fact)
             })
             .collect()

@@ -27,6 +27,8 @@ pub(crate) struct Node {
     pub(crate) ip: String,
     /// Whom it knows, and at which address.
     pub(crate) known: BTreeMap<NodeId, String>,
+    /// Whom it has heard itself: of others it knows neither slots nor epoch.
+    pub(crate) met: BTreeSet<NodeId>,
     /// Whom it was told to forget.
     pub(crate) forgotten: BTreeSet<NodeId>,
     pub(crate) primary: Option<NodeId>,
@@ -115,6 +117,7 @@ impl World {
                     continue;
                 }
                 listener.known.insert(*one, ip);
+                listener.met.insert(*one);
                 listener.failed.remove(one);
                 for (id, address) in words {
                     if id != *other && !listener.forgotten.contains(&id) {
@@ -126,7 +129,10 @@ impl World {
     }
 
     fn owners(&self) -> Vec<NodeId> {
-        self.nodes.iter().filter(|(_, node)| !node.slots.is_empty()).map(|(id, _)| *id).collect()
+        let spoken_of =
+            |id: &NodeId| self.nodes.values().any(|node| node.alive && node.met.contains(id));
+        let owners = self.nodes.iter().filter(|(_, node)| !node.slots.is_empty());
+        owners.filter(|(id, node)| node.alive || spoken_of(id)).map(|(id, _)| *id).collect()
     }
 
     pub(super) fn has_majority(&self) -> bool {
@@ -170,7 +176,9 @@ impl World {
     pub(super) fn promote(&mut self, winner: NodeId) {
         let Some(primary) = self.nodes[&winner].primary else { return };
         let epoch = self.nodes.values().map(|node| node.config_epoch).max().unwrap_or(0) + 1;
-        let slots = self.nodes[&primary].slots.clone();
+        // It takes what it knows of.
+        let has_met = self.nodes[&winner].met.contains(&primary);
+        let slots = if has_met { self.nodes[&primary].slots.clone() } else { SlotSet::new() };
         let node = self.nodes.get_mut(&winner).unwrap();
         node.primary = None;
         node.link_up = false;
