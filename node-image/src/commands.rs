@@ -31,6 +31,7 @@ pub mod digest;
 pub mod expire;
 pub mod function;
 pub mod generic;
+pub mod geo;
 pub mod hash;
 pub mod holdfast;
 pub mod hyperloglog;

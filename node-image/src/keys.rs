@@ -73,6 +73,8 @@ fn find_keyword(args: &[&[u8]], word: &str, from: i32) -> Option<usize> {
     let is_word =
         |at: &usize| args.get(*at).is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()));
     let found = match usize::try_from(from) {
+        // STORE may be said more than once, and the last one counts.
+        Ok(from) if word.starts_with("STORE") => last_store(args, from, is_word),
         Ok(from) => (from..args.len()).find(is_word),
         Err(_) => {
             let end = args.len().checked_sub(from.unsigned_abs() as usize)?;
@@ -80,6 +82,23 @@ fn find_keyword(args: &[&[u8]], word: &str, from: i32) -> Option<usize> {
         }
     };
     found.map(|at| at + 1)
+}
+
+/// The last STORE with a key behind it that is not itself a pattern of BY or GET.
+fn last_store(args: &[&[u8]], from: usize, is_word: impl Fn(&usize) -> bool) -> Option<usize> {
+    let takes_pattern = |at: usize| {
+        let arg = args.get(at).copied().unwrap_or_default();
+        arg.eq_ignore_ascii_case(b"BY") || arg.eq_ignore_ascii_case(b"GET")
+    };
+    let mut found = None;
+    let mut at = from;
+    while at + 1 < args.len() {
+        if is_word(&at) {
+            found = Some(at);
+        }
+        at += if takes_pattern(at) { 2 } else { 1 };
+    }
+    found
 }
 
 #[cfg(test)]
@@ -114,6 +133,9 @@ mod tests {
         ];
         assert_eq!(keys(STORE, "sort k desc store d"), Some(vec![1, 4]));
         assert_eq!(keys(STORE, "sort k desc"), Some(vec![1]));
+        assert_eq!(keys(STORE, "sort k store a store b"), Some(vec![1, 5]));
+        assert_eq!(keys(STORE, "sort k store a by store desc"), Some(vec![1, 3]));
+        assert_eq!(keys(STORE, "sort k store store"), Some(vec![1, 3]));
         const KEYS: &[KeySpec] = &[KeySpec {
             begin: Begin::Keyword("KEYS", -2),
             find: Find::Range { last: -1, step: 1, limit: 0 },

@@ -1,8 +1,8 @@
 //! Commands of the family "sorted set": the table. The code is beside it.
 
 mod between;
-mod bounds;
-mod change;
+pub(super) mod bounds;
+pub(super) mod change;
 mod look;
 mod pop;
 mod range;

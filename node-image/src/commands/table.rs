@@ -19,6 +19,7 @@ const FAMILIES: &[&[Command]] = &[
     super::expire::COMMANDS,
     super::function::COMMANDS,
     super::generic::COMMANDS,
+    super::geo::COMMANDS,
     super::hash::COMMANDS,
     super::holdfast::COMMANDS,
     super::hyperloglog::COMMANDS,

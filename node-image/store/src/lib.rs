@@ -7,6 +7,7 @@ pub mod crc64;
 pub mod cut;
 mod entry;
 pub mod float;
+pub mod geo;
 pub mod glob;
 pub mod hash;
 pub mod hyperloglog;

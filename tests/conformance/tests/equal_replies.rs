@@ -117,6 +117,16 @@ fn sorted_sets_are_answered_as_redis_does() {
 }
 
 #[test]
+fn places_are_answered_as_redis_does() {
+    check_file("geo.txt");
+}
+
+#[test]
+fn collections_are_sorted_as_redis_does() {
+    check_file("sort.txt");
+}
+
+#[test]
 fn lists_are_answered_as_redis_does() {
     check_file("lists.txt");
 }
@@ -224,6 +234,12 @@ fn edge_values_of_numbers_are_answered_as_redis_does() {
         "ZINTERCARD 1 zs LIMIT @",
         "ZSCAN zs @",
         "ZSCAN zs 0 COUNT @",
+        "GEOADD gs @ 1 m",
+        "GEOADD gs 1 @ m",
+        "GEORADIUS gs @ 37 200 km ASC",
+        "GEORADIUS gs 15 37 @ km ASC",
+        "GEORADIUS gs 15 37 200 km ASC COUNT @",
+        "GEOSEARCH gs FROMLONLAT 15 37 BYBOX @ 200 km ASC",
         "HINCRBY h f @",
         "HINCRBYFLOAT h f @",
         "SCAN @",
@@ -320,7 +336,8 @@ fn edge_values_of_numbers_are_answered_as_redis_does() {
         "DEL st st2",
         "SADD st 7",
         "SADD st2 7 8",
-        "DEL zs",
+        "DEL zs gs",
+        "GEOADD gs 13.361389 38.115556 Palermo 15.087269 37.502669 Catania",
         "ZADD zs 1 a 2 b 3 c",
         "DEL h",
         "HSET h f 1",
@@ -360,7 +377,7 @@ fn edge_values_of_numbers_are_answered_as_redis_does() {
             }
             text.push_str(
                 "LRANGE l 0 -1\nLRANGE l2 0 -1\nLRANGE l3 0 -1\nHGETALL h\nEXISTS e s3 s9\n\
-                 SMEMBERS st\nZRANGE zs 0 -1 WITHSCORES\n\
+                 SMEMBERS st\nZRANGE zs 0 -1 WITHSCORES\nZRANGE gs 0 -1 WITHSCORES\n\
                  XRANGE x - +\nXINFO STREAM x\nXINFO GROUPS x\n",
             );
         }

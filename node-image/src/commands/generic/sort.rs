@@ -1,4 +1,4 @@
-//! SORT: the elements of a list by their value, or by what other keys hold about them.
+//! SORT: the elements of a collection by their value, or by what other keys hold about them.
 //!
 //! Elements that compare equal are put in the order of their bytes, so that the result does not
 //! depend on the way of sorting; only an ALPHA sort by other keys leaves them as they were.
@@ -146,6 +146,34 @@ pub(super) fn sort_ro(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
     sort_with(ctx, args, true)
 }
 
+/// The elements of a collection, in its own order where it has one.
+fn elements(
+    keys: &mut Keyspace<'_>,
+    key: &[u8],
+    options: &mut Options<'_>,
+) -> Result<Vec<Vec<u8>>, CommandError> {
+    let backwards = options.unsorted && options.descending;
+    match keys.value(key) {
+        None => Ok(Vec::new()),
+        Some(Value::List(list)) => {
+            let elements = list.iter().map(<[u8]>::to_vec);
+            Ok(if backwards { elements.rev().collect() } else { elements.collect() })
+        }
+        Some(Value::Set(set)) => {
+            if options.unsorted && options.store.is_some() {
+                // What is stored must be the same on every replica, and a set has no order.
+                (options.unsorted, options.alpha, options.by) = (false, true, None);
+            }
+            Ok(set.iter().map(|member| member.to_vec()).collect())
+        }
+        Some(Value::SortedSet(set)) => {
+            let members = set.iter().map(|(member, _)| member.to_vec());
+            Ok(if backwards { members.rev().collect() } else { members.collect() })
+        }
+        Some(_) => Err(CommandError::WRONG_TYPE),
+    }
+}
+
 fn sort_with(ctx: &mut Ctx<'_>, args: &[&[u8]], read_only: bool) -> Ended {
     let cluster = ctx.core.is_cluster();
     let reads_all =
@@ -159,12 +187,9 @@ fn sort_with(ctx: &mut Ctx<'_>, args: &[&[u8]], read_only: bool) -> Ended {
         ))),
         _ => Ok(()),
     };
-    let options = Options::parse(args.get(2..).unwrap_or_default(), read_only, &patterns)?;
+    let mut options = Options::parse(args.get(2..).unwrap_or_default(), read_only, &patterns)?;
     let mut keys = ctx.keys();
-    let elements: Vec<Vec<u8>> = match keys.list(args[1])? {
-        Some(list) => list.iter().map(<[u8]>::to_vec).collect(),
-        None => Vec::new(),
-    };
+    let elements = elements(&mut keys, args[1], &mut options)?;
     let elements = if options.unsorted { elements } else { sorted(&mut keys, &options, elements)? };
     let (start, count) = options.part(elements.len());
     let mut output: Vec<Option<Vec<u8>>> = Vec::new();

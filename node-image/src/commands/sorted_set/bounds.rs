@@ -60,6 +60,11 @@ impl Scores {
         Ok(Self { min: ScoreEnd::parse(min)?, max: ScoreEnd::parse(max)? })
     }
 
+    /// Scores from `min` up to, but without, `max`.
+    pub(in crate::commands) fn from_up_to(min: f64, max: f64) -> Self {
+        Self { min: ScoreEnd { score: min, open: false }, max: ScoreEnd { score: max, open: true } }
+    }
+
     pub(in crate::commands) fn part(&self, set: &SortedSet) -> Part {
         let Self { min, max } = *self;
         let is_below =
