@@ -82,6 +82,9 @@ pub struct Core {
     pub shutdown: crate::shutdown::Shutdown,
     /// Lua and what it has loaded (owner: scripts).
     pub scripts: crate::scripts::Scripts,
+    /// Where clients come in, with whether their connections are secured by TLS (owner: the event
+    /// loop).
+    pub(crate) listeners: Vec<(mio::net::TcpListener, bool)>,
     /// To the bus thread; nobody listens unless in cluster mode or with a control port.
     pub to_bus: Outbox<ToBus>,
     /// To the disk thread.
@@ -170,6 +173,7 @@ impl Core {
             migrations: crate::migration::Migrations::default(),
             shutdown: crate::shutdown::Shutdown::default(),
             scripts: crate::scripts::Scripts::default(),
+            listeners: Vec::new(),
             to_bus: parts.to_bus,
             to_disk: parts.to_disk,
             to_core: parts.to_core,

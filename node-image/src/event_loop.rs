@@ -12,6 +12,7 @@
 //! at [`CLIENT_TOKENS`] with their place in the slab. Not known here: what requests say.
 
 mod accept;
+pub(crate) mod busy;
 mod cron;
 mod socket;
 
@@ -20,7 +21,6 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 pub use accept::{ListenError, listen, listen_at, listen_secured};
-use mio::net::TcpListener;
 use mio::{Events, Poll, Token};
 pub(crate) use socket::check_output_size;
 
@@ -66,8 +66,6 @@ pub struct EventLoop {
     poll: Poll,
     events: Events,
     mailbox: Receiver<ToCore>,
-    /// With whether their connections are secured by TLS.
-    listeners: Vec<(TcpListener, bool)>,
     scratch: Box<[u8]>,
     to_read: Vec<ClientId>,
     /// Listeners that had more connections than one turn takes.
@@ -83,7 +81,6 @@ impl EventLoop {
             poll,
             events: Events::with_capacity(1024),
             mailbox,
-            listeners: Vec::new(),
             scratch: vec![0; READ_BYTES].into_boxed_slice(),
             to_read: Vec::new(),
             to_accept: false,

@@ -60,6 +60,17 @@ pub struct Running {
     pub is_killed: bool,
 }
 
+impl Running {
+    fn busy_error(&self) -> CommandError {
+        CommandError::new(if self.is_function {
+            "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN \
+             NOSAVE."
+        } else {
+            "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
+        })
+    }
+}
+
 /// All about scripts that a core remembers.
 #[derive(Default)]
 pub struct Scripts {
@@ -132,9 +143,9 @@ impl Scripts {
         self.engine.as_ref().map_or(0, |engine| engine.used_bytes())
     }
 
-    /// A script runs and has taken too long.
-    pub fn is_busy(&self) -> bool {
-        self.running.as_ref().is_some_and(|running| running.is_busy)
+    /// What clients are told while a script has taken too long.
+    pub fn busy_error(&self) -> Option<CommandError> {
+        self.running.as_ref().filter(|running| running.is_busy).map(Running::busy_error)
     }
 
     /// Tells the running script or function to end; one that has written goes on.
@@ -143,13 +154,7 @@ impl Scripts {
             return Err(CommandError::new("NOTBUSY No scripts in execution right now."));
         };
         if running.is_function != function {
-            return Err(CommandError::text(if running.is_function {
-                "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN \
-                 NOSAVE."
-            } else {
-                "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN \
-                 NOSAVE."
-            }));
+            return Err(running.busy_error());
         }
         if running.wrote {
             return Err(CommandError::new(

@@ -135,8 +135,8 @@ fn run(config: Config, log: logging::Log) -> Result<u8, StartError> {
     bus::start(bus_parts, &shared, to_core, to_disk)?;
     admin::start_for(&shared).map_err(system("start the admin port"))?;
     let mut event_loop = EventLoop::new(poll, core_mailbox);
-    event_loop.serve(&core, listeners, false).map_err(system("watch the client port"))?;
-    event_loop.serve(&core, secured, true).map_err(system("watch the TLS port"))?;
+    event_loop.serve(&mut core, listeners, false).map_err(system("watch the client port"))?;
+    event_loop.serve(&mut core, secured, true).map_err(system("watch the TLS port"))?;
     load(&mut core, &mut event_loop)?;
     tracing::info!("Ready to accept connections");
     Ok(event_loop.run(&mut core))

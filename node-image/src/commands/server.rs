@@ -262,6 +262,12 @@ fn shutdown(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, CommandError> 
             _ => return Err(CommandError::SYNTAX),
         }
     }
+    // Half a script is nothing to save.
+    if snapshot != Snapshot::Skip
+        && let Some(error) = ctx.core.scripts.busy_error()
+    {
+        return Err(error);
+    }
     crate::shutdown::request(ctx.core, snapshot)?;
     Ok(Outcome::Done)
 }

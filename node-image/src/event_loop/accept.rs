@@ -109,22 +109,22 @@ impl EventLoop {
     /// Takes listeners; connections are accepted from the next turn on. `secured`: by TLS.
     pub fn serve(
         &mut self,
-        core: &Core,
+        core: &mut Core,
         listeners: Vec<TcpListener>,
         secured: bool,
     ) -> io::Result<()> {
         for mut listener in listeners {
-            let token = Token(LISTENERS.start + self.listeners.len());
+            let token = Token(LISTENERS.start + core.listeners.len());
             core.registry.register(&mut listener, token, Interest::READABLE)?;
-            self.listeners.push((listener, secured));
+            core.listeners.push((listener, secured));
         }
         self.to_accept = true;
         Ok(())
     }
 
     /// Accepts nobody any more.
-    pub fn stop_listening(&mut self, core: &Core) {
-        for (mut listener, _) in self.listeners.drain(..) {
+    pub fn stop_listening(&mut self, core: &mut Core) {
+        for (mut listener, _) in std::mem::take(&mut core.listeners) {
             if let Err(error) = core.registry.deregister(&mut listener) {
                 tracing::debug!("failed to stop listening: {error}");
             }
@@ -132,32 +132,39 @@ impl EventLoop {
     }
 
     pub(super) fn accept_all(&mut self, core: &mut Core) {
-        let mut accepted = Vec::new();
-        for (listener, secured) in &self.listeners {
-            loop {
-                if accepted.len() >= ACCEPTS_MAX {
-                    self.to_accept = true;
+        self.to_accept |= accept_some(core);
+    }
+}
+
+/// Accepts who has come, up to a number for one turn; true when there may be more.
+pub(super) fn accept_some(core: &mut Core) -> bool {
+    let mut accepted = Vec::new();
+    let mut more = false;
+    for (listener, secured) in &core.listeners {
+        loop {
+            if accepted.len() >= ACCEPTS_MAX {
+                more = true;
+                break;
+            }
+            match listener.accept() {
+                Ok((socket, address)) => accepted.push((socket, address, *secured)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    // Out of file descriptors, mostly: the connections stay in the kernel's
+                    // queue, and the tick looks again.
+                    tracing::warn!("Accepting client connection: {error}");
                     break;
                 }
-                match listener.accept() {
-                    Ok((socket, address)) => accepted.push((socket, address, *secured)),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => {
-                        // Out of file descriptors, mostly: the connections stay in the kernel's
-                        // queue, and the tick looks again.
-                        tracing::warn!("Accepting client connection: {error}");
-                        break;
-                    }
-                }
-            }
-        }
-        for (socket, address, secured) in accepted {
-            if let Some(socket) = secure(core, socket, secured) {
-                welcome(core, socket, address);
             }
         }
     }
+    for (socket, address, secured) in accepted {
+        if let Some(socket) = secure(core, socket, secured) {
+            welcome(core, socket, address);
+        }
+    }
+    more
 }
 
 /// Sends a client away with one line.

@@ -57,45 +57,7 @@ impl EventLoop {
 
     /// Writes what may leave.
     pub(super) fn flush_client(&mut self, core: &mut Core, id: ClientId) {
-        // What is over the limit is not sent, even if the kernel would take it.
-        check_output_size(core, id);
-        let released = core.log.released();
-        let keeps_buffers = core.keeps_reply_buffers;
-        let Some(client) = core.clients.get_mut(id) else { return };
-        client.flush_queued = false;
-        if client.close_now {
-            return;
-        }
-        let Some(socket) = client.socket.as_mut() else {
-            client.output.clear();
-            return;
-        };
-        match client.output.write_to(socket, released) {
-            Ok(written) => {
-                if !keeps_buffers {
-                    client.output.give_back();
-                }
-                client.written_bytes += written as u64;
-                core.shared.stats.net_output_bytes.add(written as u64);
-            }
-            Err(error) => {
-                tracing::debug!("failed to write to client {}: {error}", client.address);
-                core.close(id);
-                return;
-            }
-        }
-        if let Err(error) = socket.push() {
-            tracing::debug!("failed to write to client {}: {error}", client.address);
-            core.close(id);
-            return;
-        }
-        if client.close_after_reply && client.output.is_empty() && !socket.holds_back() {
-            core.close(id);
-            return;
-        }
-        check_output_size(core, id);
-        execute::let_go_on(core, id);
-        core.count_client(id);
+        flush(core, id);
     }
 
     /// Forgets a client everywhere.
@@ -115,6 +77,67 @@ impl EventLoop {
             }
         }
     }
+}
+
+/// Writes what may leave.
+pub(super) fn flush(core: &mut Core, id: ClientId) {
+    // What is over the limit is not sent, even if the kernel would take it.
+    check_output_size(core, id);
+    let released = core.log.released();
+    let keeps_buffers = core.keeps_reply_buffers;
+    let Some(client) = core.clients.get_mut(id) else { return };
+    client.flush_queued = false;
+    if client.close_now {
+        return;
+    }
+    let Some(socket) = client.socket.as_mut() else {
+        client.output.clear();
+        return;
+    };
+    match client.output.write_to(socket, released) {
+        Ok(written) => {
+            if !keeps_buffers {
+                client.output.give_back();
+            }
+            client.written_bytes += written as u64;
+            core.shared.stats.net_output_bytes.add(written as u64);
+        }
+        Err(error) => {
+            tracing::debug!("failed to write to client {}: {error}", client.address);
+            core.close(id);
+            return;
+        }
+    }
+    if let Err(error) = socket.push() {
+        tracing::debug!("failed to write to client {}: {error}", client.address);
+        core.close(id);
+        return;
+    }
+    if client.close_after_reply && client.output.is_empty() && !socket.holds_back() {
+        core.close(id);
+        return;
+    }
+    check_output_size(core, id);
+    execute::let_go_on(core, id);
+    core.count_client(id);
+}
+
+/// Reads what has come and runs what may run while a script has taken too long.
+pub(super) fn read_beside_script(core: &mut Core, id: ClientId, scratch: &mut [u8]) {
+    let Some(client) = core.clients.get_mut(id) else { return };
+    let before = client.read_bytes;
+    let drained = read_all(client, scratch, false);
+    let read = client.read_bytes - before;
+    core.shared.stats.net_input_bytes.add(read);
+    if read > 0 && execute::run_input(core, id) {
+        core.to_resume.push(id);
+    }
+    match drained {
+        Drained::Yes | Drained::No => {}
+        Drained::Ended => finish_client(core, id),
+        Drained::Broken => core.close(id),
+    }
+    check_input_size(core, id);
 }
 
 /// The other side has sent its last request: it gets its replies, unless it would have to wait for

@@ -134,6 +134,11 @@ pub(super) fn admit(core: &mut Core, id: ClientId, args: &[&[u8]], asking: bool)
     if let Err(denied) = crate::acl::check(core, id, command, args, context) {
         return refused(crate::acl::refusal(denied, command));
     }
+    if !command.flags.has(Flags::ALLOW_BUSY)
+        && let Some(error) = core.scripts.busy_error()
+    {
+        return refused(error);
+    }
     let slot = match route(core, id, command, args, asking, is_exec) {
         Ok(slot) => slot,
         Err(error) => return refused(error),

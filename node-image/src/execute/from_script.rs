@@ -50,16 +50,17 @@ const NOT_LOCAL: CommandError =
 const CROSS_SLOTS: CommandError =
     CommandError::new("ERR Script attempted to access keys that do not hash to the same slot");
 
-/// The command that a request names; a script's errors have words of their own.
-pub fn find(args: &[&[u8]]) -> Result<&'static Command, CommandError> {
-    let name = args.first().copied().unwrap_or_default();
-    let Some(mut command) = table::find(name) else { return Err(UNKNOWN) };
-    if let (false, Some(sub)) = (command.subcommands.is_empty(), args.get(1)) {
-        match table::find_subcommand(command, sub) {
-            Some(sub) => command = sub,
-            None => return Err(UNKNOWN),
-        }
+/// The command or subcommand that a request names, whatever its arguments.
+pub fn named(args: &[&[u8]]) -> Option<&'static Command> {
+    let command = table::find(args.first()?)?;
+    match (command.subcommands.is_empty(), args.get(1)) {
+        (false, Some(sub)) => table::find_subcommand(command, sub),
+        _ => Some(command),
     }
+}
+
+fn find(args: &[&[u8]]) -> Result<&'static Command, CommandError> {
+    let command = named(args).ok_or(UNKNOWN)?;
     if command.arity_fits(args.len()) { Ok(command) } else { Err(ARITY) }
 }
 

@@ -32,7 +32,8 @@ pub fn serve_touched(core: &mut Core) {
 /// Like [`serve_touched`], from within the batch of a client whose reply buffer is taken out: it
 /// is put back for that time, since the client itself may be among those that are served.
 pub(super) fn serve_touched_within(core: &mut Core, id: ClientId, reply: &mut ReplyBuf) {
-    if !core.blocked.has_touched() {
+    // What a script has touched so far is served when it is over.
+    if !core.blocked.has_touched() || core.scripts.running.is_some() {
         return;
     }
     close_reply(core, id, std::mem::take(reply));

@@ -19,7 +19,7 @@ use mlua::{Function, HookTriggers, Lua, LuaOptions, MultiValue, StdLib, Table, V
 use super::api::{self, Bound};
 
 /// Memory that scripts may hold, all together.
-pub const LUA_BYTES_MAX: usize = 512 * 1024 * 1024;
+pub const LUA_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// Instructions between two looks at the clock: below a millisecond.
 const INSTRUCTIONS_PER_LOOK: u32 = 20_000;

@@ -21,7 +21,7 @@ use crate::execute::from_script::{self, Rules};
 use crate::monitor::Source;
 
 /// How often a running script is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// What is to be run.
 pub struct Program {
@@ -238,7 +238,7 @@ impl Session<'_, '_> {
         Ok((!reply.as_bytes().starts_with(b"-"), value))
     }
 
-    /// `redis.acl_check_cmd`: every client may run every command that there is.
+    /// `redis.acl_check_cmd`: whether the script's user may run a command.
     fn check(&mut self, lua: &Lua, args: &MultiValue) -> mlua::Result<(bool, Value)> {
         let words = match words_of(
             args,
@@ -248,9 +248,13 @@ impl Session<'_, '_> {
             Ok(words) => words,
             Err(text) => return self.refuse(lua, text),
         };
-        let known = words.first().and_then(|name| table::find(name)).is_some();
-        if known {
-            return Ok((true, Value::Boolean(true)));
+        let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+        if let Some(command) = from_script::named(&words) {
+            let client = self.ctx.core.clients.get(self.rules.client);
+            let allowed = client.is_none_or(|client| {
+                client.user.is_unrestricted() || client.user.check(command, &words).is_ok()
+            });
+            return Ok((true, Value::Boolean(allowed)));
         }
         self.refuse(lua, "ERR Invalid command passed to redis.acl_check_cmd()")
     }
@@ -276,10 +280,33 @@ impl Session<'_, '_> {
         }
     }
 
-    /// Tells the node that this core is alive; true when the script is to end.
-    fn tick(&mut self, _began: Instant) -> bool {
+    /// Tells the node that this core is alive, and looks after the other clients once the script
+    /// has taken too long; true when it is to end.
+    fn tick(&mut self, began: Instant) -> bool {
         let core = &mut *self.ctx.core;
         core.shared.stats.core_tick_ms.set(crate::clock::unix_ms() as i64);
+        let limit_ms = core.config.int(Name::LuaTimeLimit);
+        let ran_ms = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
+        // What is replayed is nobody's to end, and nobody is served while the data is loaded.
+        if limit_ms == 0 || ran_ms < limit_ms || self.rules.origin != Origin::Client {
+            return false;
+        }
+        if let Some(running) = &mut core.scripts.running
+            && !std::mem::replace(&mut running.is_busy, true)
+        {
+            tracing::warn!(
+                "Slow script detected: still in execution after {ran_ms} milliseconds. You can try \
+                 killing the script using the SCRIPT KILL or FUNCTION KILL command. Script name \
+                 is: {}.",
+                running.name
+            );
+        }
+        crate::event_loop::busy::look(core, self.rules.client);
+        if core.shutdown.is_under_way() {
+            // The node ends without saving: half a script must not reach the log.
+            core.unit.truncate((0, 0));
+            return true;
+        }
         core.scripts.running.as_ref().is_some_and(|running| running.is_killed)
     }
 }

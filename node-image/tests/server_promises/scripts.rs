@@ -6,6 +6,7 @@ use crate::harness::{Node, eventually, text};
 #[test]
 fn a_script_is_one_transaction_of_its_single_effects_in_the_log() {
     let mut recorded = Recorded::start();
+    recorded.client.ask("SET first 1");
     let before = recorded.log().len();
     let script = "redis.call('set', KEYS[1], 'v') redis.call('incr', KEYS[2]) \
                   redis.call('get', KEYS[1]) redis.set_repl(redis.REPL_NONE) \
@@ -43,4 +44,137 @@ fn in_a_cluster_a_script_stays_in_the_slot_of_its_keys() {
     let said = eval("#!lua flags=no-cluster\n return 1", &[]);
     assert!(said.contains("Can not run script on cluster"), "{said}");
     assert!(eval("return 1", &["a", "b"]).contains("CROSSSLOT"));
+}
+
+#[test]
+fn a_script_that_takes_too_long_can_be_ended_by_others_who_hear_busy_meanwhile() {
+    let node = Node::start(&["--busy-reply-threshold", "20"]);
+    let (mut looping, mut other) = (node.client(), node.client());
+    let stubborn = "local f = function() while 1 do redis.call('ping') end end \
+                    while 1 do pcall(f) end";
+    for script in ["while true do end", stubborn] {
+        looping.send(&["EVAL", script, "0"]);
+        looping.send(&["PING"]);
+        eventually("others hear of it", || other.ask("PING").starts_with("-BUSY"));
+        // Who comes now is let in and hears it, too.
+        let mut late = node.client();
+        assert!(late.ask("GET a").starts_with("-BUSY"));
+        assert_eq!(late.ask("SCRIPT KILL"), "OK");
+        let said = text(&looping.receive());
+        assert!(said.contains("Script killed by user with SCRIPT KILL"), "{said}");
+        assert_eq!(text(&looping.receive()), "PONG");
+        assert_eq!(other.ask("PING"), "PONG");
+    }
+    assert!(other.ask("SCRIPT KILL").starts_with("-NOTBUSY"));
+}
+
+#[test]
+fn a_script_that_has_written_is_not_ended_half_way_but_by_the_end_of_the_node() {
+    let mut node = Node::start(&["--busy-reply-threshold", "20"]);
+    let (mut looping, mut other) = (node.client(), node.client());
+    looping.send(&["EVAL", "redis.call('set', 'a', 1) while true do end", "0"]);
+    eventually("others hear of it", || other.ask("PING").starts_with("-BUSY"));
+    assert!(other.ask("SCRIPT KILL").starts_with("-UNKILLABLE"));
+    assert!(other.ask("SHUTDOWN").starts_with("-BUSY"));
+    other.send(&["SHUTDOWN", "NOSAVE"]);
+    assert_eq!(node.wait(), Some(0));
+}
+
+#[test]
+fn transactions_meet_a_long_script_as_other_requests_do() {
+    let node = Node::start(&["--busy-reply-threshold", "20"]);
+    let (mut looping, mut other) = (node.client(), node.client());
+    other.ask("MULTI");
+    assert_eq!(other.ask("SET a 1"), "QUEUED");
+    looping.send(&["EVAL", "while true do end", "0"]);
+    let mut third = node.client();
+    eventually("others hear of it", || third.ask("PING").starts_with("-BUSY"));
+    assert!(other.ask("EXEC").starts_with("-EXECABORT Transaction discarded because of: BUSY"));
+    assert_eq!(third.ask("SCRIPT KILL"), "OK");
+    eventually("it is over", || third.ask("GET a") == "nil");
+}
+
+#[test]
+fn memory_that_a_script_may_hold_has_an_end() {
+    let node = Node::start(&[]);
+    let mut client = node.client();
+    let greedy = "local t = {} for i = 1, 1e9 do t[i] = string.rep('x', 1e7) .. i end";
+    let said = text(&client.call(&["EVAL", greedy, "0"]));
+    assert!(said.contains("not enough memory"), "{said}");
+    assert_eq!(client.ask("PING"), "PONG");
+    assert_eq!(text(&client.call(&["EVAL", "return 1", "0"])), "1");
+}
+
+/// Words of the language in any order, and bytes in any order.
+fn noise(seed: u64) -> String {
+    const WORDS: &[&str] = &[
+        "local ",
+        "a",
+        "b",
+        "=",
+        "(",
+        ")",
+        "{",
+        "}",
+        "function ",
+        " end ",
+        "if ",
+        " then ",
+        "for ",
+        " do ",
+        "while ",
+        "return ",
+        "..",
+        "#",
+        "'x'",
+        "1",
+        "nil",
+        ",",
+        "redis.call",
+        "pcall",
+        "redis",
+        "[",
+        "]",
+        "not ",
+        "error",
+        "coroutine.wrap",
+        "string.rep",
+        "unpack",
+        "_G",
+        "setmetatable",
+        "table.concat",
+        "'\\255'",
+        "1e308",
+        "-",
+        "*",
+        "tostring",
+        "KEYS",
+        "\n",
+    ];
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as usize
+    };
+    let count = next() % 40;
+    if seed % 5 == 0 {
+        return (0..count).map(|_| char::from((next() % 128) as u8)).collect();
+    }
+    (0..count).map(|_| WORDS[next() % WORDS.len()]).collect()
+}
+
+#[test]
+fn no_text_of_a_script_ends_the_node() {
+    let node = Node::start(&["--busy-reply-threshold", "50"]);
+    let (mut client, mut guard) = (node.client(), node.client());
+    for seed in 0..3000 {
+        client.send(&["EVAL", &noise(seed), "1", "k"]);
+        while client.is_silent_for(std::time::Duration::from_millis(200)) {
+            guard.ask("SCRIPT KILL");
+        }
+        client.receive();
+    }
+    assert_eq!(guard.ask("PING"), "PONG");
 }
