@@ -9,6 +9,7 @@
 
 mod api;
 pub mod engine;
+mod libraries;
 mod reply;
 pub mod session;
 pub mod shebang;

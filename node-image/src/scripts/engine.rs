@@ -17,6 +17,7 @@ use std::time::Instant;
 use mlua::{Function, HookTriggers, Lua, LuaOptions, MultiValue, StdLib, Table, Value, VmState};
 
 use super::api::{self, Bound};
+use super::libraries;
 
 /// Memory that scripts may hold, all together.
 pub const LUA_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -69,12 +70,13 @@ impl Engine {
     /// A fresh state. `seed` begins `math.random`; `deprecated` adds what the directive
     /// `lua-enable-deprecated-api` is for.
     pub fn new(seed: u32, deprecated: bool) -> mlua::Result<Self> {
-        let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH;
-        let lua = Lua::new_with(libraries, LuaOptions::default())?;
+        let own = StdLib::TABLE | StdLib::STRING | StdLib::MATH;
+        let lua = Lua::new_with(own, LuaOptions::default())?;
         lua.set_memory_limit(LUA_BYTES_MAX)?;
         let host = lua.create_table()?;
         let libraries = lua.create_table()?;
         libraries.set("redis", api::table(&lua)?)?;
+        libraries::add(&lua, &libraries)?;
         host.set("libraries", libraries)?;
         host.set("unwrap", lua.create_function(api::unwrap)?)?;
         host.set(

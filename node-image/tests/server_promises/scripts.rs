@@ -159,7 +159,7 @@ fn noise(seed: u64) -> String {
         state as usize
     };
     let count = next() % 40;
-    if seed % 5 == 0 {
+    if seed.is_multiple_of(5) {
         return (0..count).map(|_| char::from((next() % 128) as u8)).collect();
     }
     (0..count).map(|_| WORDS[next() % WORDS.len()]).collect()
