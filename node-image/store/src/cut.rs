@@ -9,10 +9,10 @@
 //! An entry is unsaved for a cut when it lies past the cursor and its number is not newer than
 //! the cut's. Numbers have 20 bits and go round; of two the newer is the one that is ahead by less
 //! than half of the circle. So no entry may fall behind by that much: each quarter of a million
-//! cuts the old numbers of all entries are moved up, at once. Whoever is about to change, remove or flush an unsaved entry first hands its old
-//! state to the cut's side buffer; the scanner gives out the side buffer before it walks on. So
-//! each entry of the instant is given out exactly once, with the value that it had then, and
-//! nothing that came later is.
+//! cuts the old numbers of all entries are moved up, at once. Whoever is about to change, remove
+//! or flush an unsaved entry first hands its old state to the cut's side buffer; the scanner gives
+//! out the side buffer before it walks on. So each entry of the instant is given out exactly once,
+//! with the value that it had then, and nothing that came later is.
 //!
 //! Inside a table the cursor is a point on the line of reversed hash bits (see `table.rs`), and
 //! each entry is compared with that point, so splits and merges between two slices move nothing
