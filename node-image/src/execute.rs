@@ -377,10 +377,13 @@ pub fn run(core: &mut Core, call: Call, args: &[&[u8]], reply: &mut ReplyBuf) ->
         // What comes next in this turn, and clients that this has woken, must not live in the past.
         core.now_ms = crate::clock::unix_ms() as i64;
     }
-    core.shared.stats.commands.add(1);
     let (container, name) = table::full_name(command);
+    // A command that begins to wait, or goes on waiting, is counted when its wait ends.
+    let waits = !in_exec && matches!(result, Ok(Outcome::Block(_) | Outcome::BlockAs(..)));
+    let calls = u64::from(!waits);
+    core.shared.stats.commands.add(calls);
     let count = core.observed.of(container, name);
-    count.calls += 1;
+    count.calls += calls;
     count.micros += micros;
     let outcome = match result {
         Ok(outcome) => outcome,

@@ -8,4 +8,5 @@ mod lame;
 mod replication;
 mod servers;
 mod snapshot;
+mod streams;
 mod turns;
