@@ -14,8 +14,10 @@ pub mod set;
 
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use crate::commands::CommandError;
+use crate::clients::ClientId;
+use crate::commands::{AnswerToken, CommandError};
 use crate::config::{Config, Name};
 use crate::core::Core;
 use crate::disk::encoder::Target;
@@ -46,6 +48,8 @@ pub struct Persistence {
 struct Aof {
     /// The disk thread has a set open.
     open: bool,
+    /// Who asked for the file to be loaded at the end of this turn.
+    reload: Vec<AnswerToken>,
     place: Place,
     policy: Fsync,
     /// Offset of the log up to which the disk thread has been given everything.
@@ -89,6 +93,7 @@ impl Persistence {
             boot: boot::Boot::default(),
             aof: Aof {
                 open: false,
+                reload: Vec::new(),
                 place: Place::default(),
                 policy: Fsync::of(config),
                 given: 0,
@@ -158,6 +163,10 @@ pub fn on_turn(core: &mut Core) {
         return;
     }
     append(core);
+    let asked = std::mem::take(&mut core.persistence.aof.reload);
+    if !asked.is_empty() {
+        reload(core, asked);
+    }
     mark::on_turn(core);
     if core.persistence.aof.wanted {
         start_rewrite(core);
@@ -180,6 +189,36 @@ fn append(core: &mut Core) {
     core.persistence.aof.place = place;
     core.persistence.aof.given = end;
     core.to_disk.send(ToDisk::Append { bytes, end });
+}
+
+/// DEBUG LOADAOF: the data is replaced by what the file holds, at the end of this turn, when the
+/// file has everything that was acknowledged and no command is under way.
+pub(crate) fn want_reload(core: &mut Core, id: ClientId) -> Result<AnswerToken, CommandError> {
+    if !core.persistence.aof.open {
+        return Err(CommandError::new("ERR there is no append only file to load"));
+    }
+    let token = core.new_answer_token(id);
+    core.persistence.aof.reload.push(token);
+    Ok(token)
+}
+
+fn reload(core: &mut Core, asked: Vec<AnswerToken>) {
+    const PATIENCE: Duration = Duration::from_secs(10);
+    let (answer, written) = std::sync::mpsc::channel();
+    core.to_disk.send(ToDisk::Write { answer });
+    let result = if written.recv_timeout(PATIENCE) == Ok(true) {
+        core.touched_all(None);
+        core.store.flush_all();
+        boot::reload_set(core).map_err(|error| error.to_string())
+    } else {
+        Err("the append only file could not be written".to_owned())
+    };
+    for token in asked {
+        core.answer(token, |reply| match &result {
+            Ok(()) => reply.ok(),
+            Err(error) => reply.error(&format!("ERR {error}")),
+        });
+    }
 }
 
 /// The file selects databases by itself: a replica's log has its primary's SELECTs, which may lie

@@ -75,6 +75,11 @@ pub enum ToDisk {
         /// Offset of the effect log behind them.
         end: u64,
     },
+    /// Write what came before; tells whether the file has it all (DEBUG LOADAOF).
+    Write {
+        /// Gets the result.
+        answer: Sender<bool>,
+    },
     /// `appendfsync` is this from now on.
     Fsync(Fsync),
     /// Append to this set from now on.

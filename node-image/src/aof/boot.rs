@@ -87,6 +87,20 @@ pub(crate) fn reload_snapshot(core: &mut Core) -> Result<(), BootError> {
     Ok(())
 }
 
+/// Reads the append-only set into an empty store, in one go (DEBUG LOADAOF).
+pub(super) fn reload_set(core: &mut Core) -> Result<(), BootError> {
+    let names = names(&core.config);
+    let Some(manifest) = set::find(&names)? else { return Ok(()) };
+    if let Some(client) = core.clients.get_mut(core.loader_client) {
+        // The file selects its databases itself and begins in the first one.
+        client.db = 0;
+    }
+    let options = LoadOptions { cut_torn_tail: false };
+    let mut loader = Loader::of_set(&names, &manifest, options);
+    while !slice(core, &mut loader)? {}
+    Ok(())
+}
+
 /// True until the start has read its data.
 pub(crate) fn is_loading(core: &Core) -> bool {
     core.persistence.boot.is_loading

@@ -96,6 +96,13 @@ pub const COMMANDS: &[Command] = &[Command {
             ..SUB
         },
         Command {
+            name: "loadaof",
+            arity: 2,
+            summary: "Loads the append-only file in place of the data.",
+            handler: load_aof,
+            ..SUB
+        },
+        Command {
             name: "log",
             arity: 3,
             summary: "Writes a line to the log.",
@@ -227,6 +234,15 @@ fn replybuffer(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, CommandErro
     ctx.core.keeps_reply_buffers = on == 0;
     ctx.reply.ok();
     Ok(Outcome::Done)
+}
+
+fn load_aof(ctx: &mut Ctx<'_>, _: &[&[u8]]) -> Result<Outcome, CommandError> {
+    allowed(ctx)?;
+    if ctx.in_exec {
+        // The rest of a transaction would run before the data is replaced.
+        return Err(CommandError::new("ERR DEBUG LOADAOF is not possible inside a transaction"));
+    }
+    crate::aof::want_reload(ctx.core, ctx.client).map(Outcome::Promised)
 }
 
 fn set_active_expire(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, CommandError> {
@@ -365,6 +381,8 @@ fn help(ctx: &mut Ctx<'_>, _: &[&[u8]]) -> Result<Outcome, CommandError> {
         "    Create <count> string keys named key:<num>.",
         "PROTOCOL <type>",
         "    Reply with a test value of the specified type.",
+        "LOADAOF",
+        "    Load the append-only file in place of the data.",
         "RELOAD [NOSAVE]",
         "    Save the snapshot on disk and reload it back to memory.",
         "PAUSE-CRON <0|1>",

@@ -129,6 +129,10 @@ impl Disk {
                 }
                 self.pending_end = end;
             }
+            ToDisk::Write { answer } => {
+                self.write();
+                let _ = answer.send(self.pending.is_empty() && self.failed.is_none());
+            }
             ToDisk::Fsync(policy) => {
                 self.fsync = policy;
                 self.unsynced |= policy == Fsync::Always && self.set.is_some();

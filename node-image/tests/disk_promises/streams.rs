@@ -11,7 +11,7 @@ fn fill_streams(server: &Server) {
     let mut say = |words: String| {
         let words: Vec<&str> = words.split(' ').collect();
         let reply = client.call(&words).unwrap();
-        assert!(!reply.starts_with("-"), "{words:?}: {reply}");
+        assert!(!reply.starts_with('-'), "{words:?}: {reply}");
     };
     for n in 1..=300 {
         let same = if n % 7 == 0 { "other 1 field" } else { "field" };
@@ -113,10 +113,13 @@ fn a_stock_replica_and_one_of_ours_follow_our_streams() {
 #[test]
 fn the_append_only_file_brings_streams_back() {
     let root = tempfile::tempdir().unwrap();
-    let always = ["--appendonly", "yes", "--appendfsync", "always"];
+    let mut always = vec!["--appendonly", "yes", "--appendfsync", "always"];
+    always.extend(["--enable-debug-command", "yes"]);
     let mut server = Server::ours(root.path(), &always);
     fill_streams(&server);
     let before = replicated(&server);
+    assert_eq!(server.ask("DEBUG LOADAOF"), "OK");
+    assert_eq!(replicated(&server), before);
     server.kill();
     server.restart();
     assert_eq!(replicated(&server), before);
