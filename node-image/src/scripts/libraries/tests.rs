@@ -1,3 +1,5 @@
+//! The libraries of scripts against input that is deep, large, or none of theirs.
+
 use mlua::{Lua, Value};
 
 /// Runs on a stack like the core's; that of a test is a quarter of it.
