@@ -67,6 +67,13 @@ pub const COMMANDS: &[Command] = &[Command {
             ..SUB
         },
         Command {
+            name: "set-disable-deny-scripts",
+            arity: 3,
+            summary: "Lets scripts run what they otherwise may not, or forbids it again.",
+            handler: set_disable_deny_scripts,
+            ..SUB
+        },
+        Command {
             name: "config-rewrite-force-all",
             arity: 2,
             summary: "Makes CONFIG REWRITE write every directive.",
@@ -245,6 +252,14 @@ fn load_aof(ctx: &mut Ctx<'_>, _: &[&[u8]]) -> Result<Outcome, CommandError> {
     crate::aof::want_reload(ctx.core, ctx.client).map(Outcome::Promised)
 }
 
+fn set_disable_deny_scripts(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, CommandError> {
+    allowed(ctx)?;
+    let on = args.get(2).and_then(|arg| parse_i64(arg)).ok_or(CommandError::NOT_AN_INTEGER)?;
+    ctx.core.scripts.runs_denied_commands = on != 0;
+    ctx.reply.ok();
+    Ok(Outcome::Done)
+}
+
 fn set_active_expire(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, CommandError> {
     allowed(ctx)?;
     let on = args.get(2).and_then(|arg| parse_i64(arg)).ok_or(CommandError::NOT_AN_INTEGER)?;
@@ -391,6 +406,8 @@ fn help(ctx: &mut Ctx<'_>, _: &[&[u8]]) -> Result<Outcome, CommandError> {
         "    Keep reply buffers that have grown, or give them back.",
         "SET-ACTIVE-EXPIRE <0|1>",
         "    Turn the active expiry cycle off or on.",
+        "SET-DISABLE-DENY-SCRIPTS <0|1>",
+        "    Forbid scripts what they otherwise may not run, or allow it.",
         "SLEEP <seconds>",
         "    Stop the server for <seconds>. Decimals allowed.",
         "HELP",

@@ -1,8 +1,8 @@
-//! What can be said about scripts and functions while there are none: their lists are empty, and
-//! emptying them is done.
+//! What can be said about functions while there are none: their list is empty, and emptying it is
+//! done.
 //!
-//! Not known here: Lua. Loading and running come with a later version; until then they are unknown
-//! commands, which clients can tell from a failure.
+//! Not known here: Lua. Loading and calling functions come with a later version; until then they
+//! are unknown commands, which clients can tell from a failure.
 
 use super::{Command, CommandError, Ctx, Flags, Group, Outcome};
 

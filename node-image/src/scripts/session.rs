@@ -51,6 +51,10 @@ pub fn run(
     keys: &[&[u8]],
     argv: &[&[u8]],
 ) -> Result<Outcome, CommandError> {
+    if ctx.core.scripts.running.is_some() {
+        // Not even DEBUG SET-DISABLE-DENY-SCRIPTS lets a script run a script.
+        return Err(CommandError::new("ERR This Redis command is not allowed from script"));
+    }
     check(ctx, program.flags, read_only)?;
     let flags = program.flags;
     let rules = Rules {

@@ -105,6 +105,28 @@ fn memory_that_a_script_may_hold_has_an_end() {
     assert_eq!(text(&client.call(&["EVAL", "return 1", "0"])), "1");
 }
 
+#[test]
+fn scripts_ask_for_rights_and_never_run_scripts() {
+    let node = Node::start(&["--enable-debug-command", "yes"]);
+    let mut client = node.client();
+    client.ask("ACL SETUSER bob on >pw +@scripting +set ~x*");
+    client.ask("DEBUG SET-DISABLE-DENY-SCRIPTS 1");
+    let nested = "return redis.call('eval', 'return 1', 0)";
+    let said = text(&client.call(&["EVAL", nested, "0"]));
+    assert!(said.contains("not allowed from script"), "{said}");
+    client.ask("DEBUG SET-DISABLE-DENY-SCRIPTS 0");
+    assert_eq!(client.ask("AUTH bob pw"), "OK");
+    let mut may = |words: &str| {
+        let script = format!("return redis.acl_check_cmd({words})");
+        text(&client.call(&["EVAL", &script, "0"]))
+    };
+    assert_eq!(may("'set', 'xx', 1"), "1");
+    assert_eq!(may("'set', 'yy', 1"), "nil");
+    assert_eq!(may("'hset', 'xx', 'f', 1"), "nil");
+    let said = text(&client.call(&["EVAL", "return redis.call('get', 'xx')", "0"]));
+    assert!(said.contains("can't run this command"), "{said}");
+}
+
 /// Words of the language in any order, and bytes in any order.
 fn noise(seed: u64) -> String {
     const WORDS: &[&str] = &[
