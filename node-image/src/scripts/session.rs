@@ -51,10 +51,6 @@ pub fn run(
     keys: &[&[u8]],
     argv: &[&[u8]],
 ) -> Result<Outcome, CommandError> {
-    if ctx.core.scripts.running.is_some() {
-        // Not even DEBUG SET-DISABLE-DENY-SCRIPTS lets a script run a script.
-        return Err(CommandError::new("ERR This Redis command is not allowed from script"));
-    }
     check(ctx, program.flags, read_only)?;
     let flags = program.flags;
     let rules = Rules {
@@ -120,6 +116,10 @@ pub fn run(
 /// command.
 fn check(ctx: &mut Ctx<'_>, flags: ScriptFlags, read_only: bool) -> Result<(), CommandError> {
     let core = &mut *ctx.core;
+    if core.scripts.running.is_some() {
+        // Not even DEBUG SET-DISABLE-DENY-SCRIPTS lets a script run a script.
+        return Err(CommandError::new("ERR This Redis command is not allowed from script"));
+    }
     if ctx.origin != Origin::Client {
         return Ok(());
     }
