@@ -38,6 +38,7 @@ pub mod hyperloglog;
 pub mod info;
 mod keyspace;
 pub mod list;
+mod memory;
 pub mod migrate;
 mod parse;
 pub mod persistence;

@@ -141,7 +141,7 @@ fn human(bytes: u64) -> String {
 }
 
 /// A number of kilobytes that stands behind a word in a file of the kernel, in bytes.
-fn kernel_bytes(file: &str, word: &str) -> u64 {
+pub(super) fn kernel_bytes(file: &str, word: &str) -> u64 {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let line = text.lines().find(|line| line.starts_with(word));
     let kilobytes = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());

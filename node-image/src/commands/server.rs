@@ -125,6 +125,24 @@ pub const COMMANDS: &[Command] = &[
 
 const MEMORY: &[Command] = &[
     Command {
+        name: "doctor",
+        container: "memory",
+        arity: 2,
+        since: "4.0.0",
+        summary: "Says in words what is odd about the memory in use.",
+        handler: super::memory::doctor,
+        ..SERVER
+    },
+    Command {
+        name: "stats",
+        container: "memory",
+        arity: 2,
+        since: "4.0.0",
+        summary: "Shows what the memory in use is used for.",
+        handler: super::memory::stats,
+        ..SERVER
+    },
+    Command {
         name: "usage",
         container: "memory",
         arity: -3,
@@ -311,6 +329,10 @@ fn memory_usage(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, CommandErr
 fn memory_help(ctx: &mut Ctx<'_>, _: &[&[u8]]) -> Result<Outcome, CommandError> {
     const LINES: &[&str] = &[
         "MEMORY <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "DOCTOR",
+        "    Say in words what is odd about the memory in use.",
+        "STATS",
+        "    Show what the memory in use is used for.",
         "USAGE <key> [SAMPLES <count>]",
         "    Return memory in bytes used by <key> and its value.",
         "HELP",
