@@ -6,6 +6,7 @@
 //! contract: which of two errors a client sees is known to test suites. Not known here: sockets,
 //! and what commands do.
 
+mod ahead;
 mod checks;
 pub mod from_script;
 mod unblock;
@@ -67,6 +68,7 @@ pub fn run_input(core: &mut Core, id: ClientId) -> bool {
             more = true;
             break;
         }
+        ahead::look(core, id, &input, at, count);
         let limits = limits_of(core, id);
         let ran = match parser.next(&input, at, &limits) {
             Ok(Step::Incomplete) => break,

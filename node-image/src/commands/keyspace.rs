@@ -10,6 +10,7 @@ use holdfast_store::hash::Hash;
 use holdfast_store::list::List;
 use holdfast_store::set::Set;
 use holdfast_store::sorted_set::SortedSet;
+use holdfast_store::string::Text;
 use holdfast_store::{Limits, StringValue, Value};
 use holdfast_wire::resp::ReplyBuf;
 
@@ -98,6 +99,21 @@ impl Keyspace<'_> {
         value
     }
 
+    /// The text of a key, without a copy.
+    pub(super) fn text(&mut self, key: &[u8]) -> Result<Option<Text<'_>>, CommandError> {
+        if self.only_reads && self.core.events.wants(EventClass::KeyMiss) && !self.contains(key) {
+            self.core.notify(self.db, EventClass::KeyMiss, "keymiss", key);
+        }
+        let stats = &self.core.shared.stats;
+        let uses = !self.leaves_no_trace;
+        let text = self.core.store.text(self.db, key, uses, self.now_ms);
+        match text {
+            Ok(None) => stats.keyspace_misses.add(1),
+            Ok(Some(_)) | Err(_) => stats.keyspace_hits.add(1),
+        }
+        text.map_err(|_| CommandError::WRONG_TYPE)
+    }
+
     /// The string of a key.
     pub(super) fn string(&mut self, key: &[u8]) -> Result<Option<&StringValue>, CommandError> {
         match self.value(key) {
@@ -152,6 +168,15 @@ impl Keyspace<'_> {
     pub(super) fn set(&mut self, key: &[u8], value: impl Into<Value>, expiry_ms: Option<i64>) {
         let is_new = self.core.events.wants(EventClass::New) && !self.contains(key);
         self.core.store.insert(self.db, key, value.into(), expiry_ms, self.now_ms);
+        if is_new {
+            self.core.notify(self.db, EventClass::New, "new", key);
+        }
+    }
+
+    /// Sets a key to a string in its best form.
+    pub(super) fn set_text(&mut self, key: &[u8], text: &[u8], expiry_ms: Option<i64>) {
+        let is_new = self.core.events.wants(EventClass::New) && !self.contains(key);
+        self.core.store.insert_text(self.db, key, text, expiry_ms, self.now_ms);
         if is_new {
             self.core.notify(self.db, EventClass::New, "new", key);
         }

@@ -223,6 +223,11 @@ impl Entry {
         std::num::NonZeroUsize::new(address).map_or(self.0, |address| self.0.with_addr(address))
     }
 
+    /// Where it lies.
+    pub(crate) fn address(&self) -> *const u8 {
+        self.memory().as_ptr()
+    }
+
     fn header_cell(&self) -> &AtomicU64 {
         // SAFETY: an entry begins with its header, which is aligned, lives as long as the entry
         // and is only ever reached through this function once the entry is made.

@@ -33,12 +33,14 @@ use crate::{
 pub(crate) mod db;
 mod expire;
 mod flush;
+mod read;
 mod value_mut;
 mod walk;
 
 use db::Db;
 pub use expire::ExpireProgress;
 use flush::Graveyard;
+pub use read::{LOOK_AHEAD_MAX, NoString};
 use value_mut::Held;
 pub use value_mut::ValueMut;
 pub use walk::KeyView;

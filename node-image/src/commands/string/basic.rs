@@ -96,7 +96,7 @@ impl SetOptions {
 
 /// Sets a string and tells the replicas.
 fn store_string(ctx: &mut Ctx<'_>, key: &[u8], value: &[u8], expiry_ms: Option<i64>) {
-    ctx.keys().set(key, StringValue::new(value), expiry_ms);
+    ctx.keys().set_text(key, value, expiry_ms);
     ctx.touched(key);
     ctx.notify(EventClass::String, "set", key);
     match expiry_ms {
@@ -175,8 +175,8 @@ pub(super) fn psetex(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
 /// `GET key`
 pub(super) fn get(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
     let (mut keys, reply) = ctx.split();
-    match keys.string(args[1])? {
-        Some(string) => reply.bulk(&string.text()),
+    match keys.text(args[1])? {
+        Some(text) => reply.bulk(&text),
         None => reply.null(),
     }
     DONE

@@ -166,6 +166,22 @@ fn a_large_value_in_a_flushed_table_is_freed_in_slices_also_when_a_cut_kept_it()
 }
 
 #[test]
+fn a_text_is_read_in_every_form_and_a_list_is_none() {
+    let mut store = store(true);
+    let texts: [&[u8]; 4] = [b"17", b"short", &[b'x'; 128], &[b'x'; 5_000]];
+    for (n, text) in (0..).zip(texts) {
+        store.insert_text(0, &number(n), text, None, 0);
+        assert_eq!(store.get(0, &number(n), 0), Some(&StringValue::new(text).into()));
+        assert_eq!(&*store.text(0, &number(n), true, 0).unwrap().unwrap(), text);
+    }
+    let keys: Vec<Vec<u8>> = (0..40).map(number).collect();
+    store.look_ahead(0, keys.iter().map(Vec::as_slice));
+    store.insert(0, b"list", List::new().into(), None, 0);
+    assert_eq!(store.text(0, b"list", true, 0).unwrap_err(), NoString);
+    assert!(store.text(0, b"nothing", true, 0).unwrap().is_none());
+}
+
+#[test]
 fn a_random_key_can_be_any_key() {
     let mut store = store(true);
     (0..50).for_each(|n| store.insert(0, &number(n), text(b"v"), None, 0));

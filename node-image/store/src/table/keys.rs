@@ -48,6 +48,19 @@ struct Bucket {
 
 const _: () = assert!(size_of::<Bucket>() == 64);
 
+/// Begins to fetch a line of memory. Any address will do: nothing is read.
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+fn prefetch(address: *const u8) {
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+    // SAFETY: a prefetch has no effect but on the cache, whatever the address.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
+}
+
+/// Other processors have no stable way to ask.
+#[cfg(not(target_arch = "x86_64"))]
+fn prefetch(_: *const u8) {}
+
 /// Bytes of a second piece of so many entries.
 fn more_bytes(len: usize) -> usize {
     allocated(len * size_of::<Entry>())
@@ -193,6 +206,26 @@ impl KeyTable {
     /// [`KeyTable::note_deadline`].
     pub(crate) fn at_mut(&mut self, at: At) -> Option<&mut Entry> {
         self.bucket_mut(at.bucket)?.get_mut(at.place)
+    }
+
+    /// Asks for the bucket of a hash, which is not waited for.
+    pub(crate) fn prefetch_bucket(&self, hash: u32) {
+        if self.buckets > 0
+            && let Some(bucket) = self.bucket(bucket_of(hash, self.buckets))
+        {
+            prefetch(std::ptr::from_ref(bucket).cast());
+        }
+    }
+
+    /// Asks for the entry of a hash, once its bucket is here.
+    pub(crate) fn prefetch_entry(&self, hash: u32) {
+        let tag = Entry::tag_of(hash);
+        if self.buckets > 0
+            && let Some(bucket) = self.bucket(bucket_of(hash, self.buckets))
+            && let Some(entry) = bucket.iter().find(|entry| entry.tag() == tag)
+        {
+            prefetch(entry.address());
+        }
     }
 
     /// Adds an entry whose key is not in the table.
