@@ -28,6 +28,8 @@ use set::AofNames;
 
 pub use boot::{BootError as LoadError, load};
 
+/// Bytes for the file that the disk may leave waiting; above it, writes wait (`waiting.rs`).
+const WAITING_BYTES_MAX: i64 = 64 << 20;
 /// A rewrite that failed is tried again after this long.
 const RETRY_REWRITE_MS: i64 = 60_000;
 
@@ -188,6 +190,7 @@ fn append(core: &mut Core) {
     }
     core.persistence.aof.place = place;
     core.persistence.aof.given = end;
+    core.shared.stats.aof_waiting_bytes.add(bytes.len() as i64);
     core.to_disk.send(ToDisk::Append { bytes, end });
 }
 
@@ -219,6 +222,11 @@ fn reload(core: &mut Core, asked: Vec<AnswerToken>) {
             Err(error) => reply.error(&format!("ERR {error}")),
         });
     }
+}
+
+/// True while the disk has left so many bytes waiting that no more may join them.
+pub fn is_backlogged(core: &Core) -> bool {
+    core.shared.stats.aof_waiting_bytes.get() > WAITING_BYTES_MAX
 }
 
 /// The file selects databases by itself: a replica's log has its primary's SELECTs, which may lie
@@ -433,7 +441,7 @@ pub fn append_info(core: &Core, out: &mut String) {
         "aof_enabled:{}\r\naof_rewrite_in_progress:{}\r\naof_rewrite_scheduled:{}\r\n\
          aof_last_rewrite_time_sec:{}\r\naof_current_rewrite_time_sec:{}\r\n\
          aof_last_bgrewrite_status:{}\r\naof_rewrites:{}\r\naof_last_write_status:{}\r\n\
-         aof_last_cow_size:0\r\nmodule_fork_in_progress:0\r\nmodule_fork_last_cow_size:0\r\n",
+         holdfast_snapshot_side_bytes:{}\r\naof_last_cow_size:0\r\nmodule_fork_in_progress:0\r\nmodule_fork_last_cow_size:0\r\n",
         u8::from(core.config.yes(Name::Appendonly)),
         u8::from(aof.rewrite.is_some()),
         u8::from(aof.wanted),
@@ -442,15 +450,17 @@ pub fn append_info(core: &Core, out: &mut String) {
         status(aof.last_rewrite_ok),
         aof.rewrites,
         status(aof.refused.is_none() && aof.failed.is_none()),
+        core.store.side_buffer_bytes(),
     );
     if aof.open {
         let _ = write!(
             out,
             "aof_current_size:{}\r\naof_base_size:{}\r\naof_pending_rewrite:{}\r\n\
-             aof_buffer_length:0\r\naof_pending_bio_fsync:{}\r\naof_delayed_fsync:0\r\n",
+             aof_buffer_length:{}\r\naof_pending_bio_fsync:{}\r\naof_delayed_fsync:0\r\n",
             aof.bytes,
             aof.base_bytes,
             u8::from(aof.wanted),
+            core.shared.stats.aof_waiting_bytes.get(),
             u8::from(aof.synced < aof.given),
         );
     }

@@ -15,6 +15,7 @@ pub mod thread;
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 
 use holdfast_cluster::Ticket;
@@ -25,6 +26,7 @@ use crate::config::{Config, Name};
 use crate::core::Core;
 use crate::messages::{Outbox, ToBus, ToCore};
 use crate::replication;
+use crate::stats::Gauge;
 
 /// When appended bytes are made durable (`appendfsync`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,6 +198,7 @@ pub fn start(
     mailbox: Receiver<ToDisk>,
     core: Outbox<ToCore>,
     bus: Option<Outbox<ToBus>>,
+    waiting_bytes: Arc<Gauge>,
 ) -> io::Result<()> {
     let setup = thread::Setup {
         nodes_conf: path_in_dir(config, config.text(Name::ClusterConfigFile)),
@@ -203,6 +206,7 @@ pub fn start(
         fence: fence_path(config),
         core,
         bus,
+        waiting_bytes,
     };
     std::thread::Builder::new()
         .name("disk".into())

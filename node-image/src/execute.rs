@@ -304,8 +304,7 @@ fn refuse(
     core.shared.stats.error_replies.add(1);
     core.observed.error(&text);
     if let Some(command) = command {
-        let (container, name) = table::full_name(command);
-        core.observed.of(container, name).rejected += 1;
+        core.observed.of(command).rejected += 1;
     }
     if is_exec {
         crate::commands::transaction::discard(core, id);
@@ -379,12 +378,11 @@ pub fn run(core: &mut Core, call: Call, args: &[&[u8]], reply: &mut ReplyBuf) ->
         // What comes next in this turn, and clients that this has woken, must not live in the past.
         core.now_ms = crate::clock::unix_ms() as i64;
     }
-    let (container, name) = table::full_name(command);
     // A command that begins to wait, or goes on waiting, is counted when its wait ends.
     let waits = !in_exec && matches!(result, Ok(Outcome::Block(_) | Outcome::BlockAs(..)));
     let calls = u64::from(!waits);
     core.shared.stats.commands.add(calls);
-    let count = core.observed.of(container, name);
+    let count = core.observed.of(command);
     count.calls += calls;
     count.micros += micros;
     let outcome = match result {

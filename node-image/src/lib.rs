@@ -52,6 +52,7 @@ pub mod stats;
 pub mod tls;
 pub mod tracking;
 pub mod transport;
+pub mod waiting;
 pub mod watch;
 
 pub use start::main_with_args;

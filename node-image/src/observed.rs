@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::commands::Command;
+
 /// How many kinds of errors are kept apart; a client can invent codes, memory must not follow.
 const ERROR_KINDS_MAX: usize = 128;
 
@@ -23,14 +25,21 @@ pub struct CommandCount {
 /// Numbers of all commands and errors.
 #[derive(Debug, Default)]
 pub struct Observed {
-    commands: BTreeMap<&'static str, BTreeMap<&'static str, CommandCount>>,
+    /// By the command's number in the table; shorter than the table while later ones never ran.
+    commands: Vec<Option<(&'static Command, CommandCount)>>,
     errors: BTreeMap<String, u64>,
+    /// Where a number would go for which there is no place; there is none such.
+    stray: Option<(&'static Command, CommandCount)>,
 }
 
 impl Observed {
-    /// A command's numbers; `container` is empty for those that are no subcommand.
-    pub fn of(&mut self, container: &'static str, name: &'static str) -> &mut CommandCount {
-        self.commands.entry(container).or_default().entry(name).or_default()
+    /// A command's numbers.
+    pub fn of(&mut self, command: &'static Command) -> &mut CommandCount {
+        if self.commands.len() <= command.place {
+            self.commands.resize(command.place + 1, None);
+        }
+        let known = self.commands.get_mut(command.place);
+        &mut known.unwrap_or(&mut self.stray).get_or_insert((command, CommandCount::default())).1
     }
 
     /// An error reply, by its text.
@@ -43,19 +52,15 @@ impl Observed {
         }
     }
 
-    /// All commands that were seen, as `name` or `container|name`.
+    /// All commands that were seen, as `name` or `container|name`, by container and name.
     pub fn commands(&self) -> Vec<(String, CommandCount)> {
-        let mut all = Vec::new();
-        for (container, commands) in &self.commands {
-            for (name, count) in commands {
-                let name = match *container {
-                    "" => (*name).to_owned(),
-                    container => format!("{container}|{name}"),
-                };
-                all.push((name, *count));
-            }
-        }
-        all
+        let mut seen: Vec<_> = self.commands.iter().flatten().collect();
+        seen.sort_unstable_by_key(|(command, _)| (command.container, command.name));
+        let name = |command: &Command| match command.container {
+            "" => command.name.to_owned(),
+            container => format!("{container}|{}", command.name),
+        };
+        seen.into_iter().map(|(command, count)| (name(command), *count)).collect()
     }
 
     /// All error codes that were seen.

@@ -203,6 +203,7 @@ pub fn read_some(core: &mut Core) {
 /// True when the link has bytes that one turn did not get to.
 pub fn wants_turn(core: &Core) -> bool {
     core.replication.following.as_ref().is_some_and(link::Following::wants_turn)
+        && !link::is_held_back(core)
 }
 
 /// The end of a turn: replicas get what the turn wrote.

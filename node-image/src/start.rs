@@ -119,7 +119,8 @@ fn run(config: Config, log: logging::Log) -> Result<u8, StartError> {
     })?;
     let bus_parts = bus::open(&config)?;
     let to_bus = bus_parts.outbox();
-    disk::start(&config, disk_mailbox, to_core.clone(), Some(to_bus.clone()))
+    let waiting = Arc::clone(&shared.stats.aof_waiting_bytes);
+    disk::start(&config, disk_mailbox, to_core.clone(), Some(to_bus.clone()), waiting)
         .map_err(system("start the disk thread"))?;
     watch_signals(to_core.clone())?;
     let mut core = Core::new(Parts {

@@ -3,6 +3,7 @@
 //! The core writes them, with relaxed ordering: each number is right by itself, two numbers need
 //! not be of the same moment. Not known here: how they are shown.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 /// A number that only grows, until CONFIG RESETSTAT.
@@ -39,6 +40,11 @@ impl Gauge {
     /// Reads.
     pub fn get(&self) -> i64 {
         self.0.load(Relaxed)
+    }
+
+    /// Adds, or takes away.
+    pub fn add(&self, n: i64) {
+        self.0.fetch_add(n, Relaxed);
     }
 
     /// Sets when larger.
@@ -90,6 +96,8 @@ pub struct Stats {
     pub turns_us: Counter,
     /// Microseconds of the longest one.
     pub longest_turn_us: Gauge,
+    /// Bytes on their way into the append-only file; the disk thread counts them down.
+    pub aof_waiting_bytes: Arc<Gauge>,
     /// Connected clients.
     pub clients: Gauge,
     /// Clients that wait in a blocking command.

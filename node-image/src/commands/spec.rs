@@ -339,7 +339,7 @@ impl KeySpec {
 }
 
 /// One entry of the command table.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Command {
     /// Lower-case name; a subcommand's without its container.
     pub name: &'static str,
@@ -368,6 +368,8 @@ pub struct Command {
     pub handler: Execute,
     /// Subcommands, when this is a container.
     pub subcommands: &'static [Command],
+    /// Its number; [`super::table`] gives it, subcommands have numbers of their own.
+    pub place: usize,
 }
 
 impl Command {
@@ -386,6 +388,7 @@ impl Command {
         complexity: "O(1)",
         handler: super::table::unknown_subcommand,
         subcommands: &[],
+        place: 0,
     };
 
     /// True when a request of `count` words has the right number of them.

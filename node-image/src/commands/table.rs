@@ -38,10 +38,26 @@ const FAMILIES: &[&[Command]] = &[
     super::transaction::COMMANDS,
 ];
 
+/// Built once and kept for the life of the process, which is why leaking it is right: everybody
+/// may hold a command for ever.
 static SORTED: LazyLock<Vec<&'static Command>> = LazyLock::new(|| {
-    let mut all: Vec<&'static Command> = FAMILIES.iter().flat_map(|family| family.iter()).collect();
+    let mut all: Vec<Command> = FAMILIES.iter().flat_map(|family| family.iter().copied()).collect();
     all.sort_by_key(|command| command.name);
-    all
+    let mut next = 0;
+    let mut number = |command: Command| {
+        let place = next;
+        next += 1;
+        Command { place, ..command }
+    };
+    let numbered: Vec<Command> = all
+        .into_iter()
+        .map(|command| {
+            let subcommands: Vec<Command> =
+                command.subcommands.iter().map(|sub| number(*sub)).collect();
+            number(Command { subcommands: subcommands.leak(), ..command })
+        })
+        .collect();
+    numbered.leak().iter().collect()
 });
 
 /// Every command, sorted by name.
@@ -106,6 +122,17 @@ mod tests {
                 assert!(sub.arity.abs() >= 2, "{}|{}", command.name, sub.name);
             }
         }
+    }
+
+    #[test]
+    fn every_command_and_subcommand_has_a_number_of_its_own() {
+        let with_subs = |command: &&'static Command| {
+            std::iter::once(*command).chain(command.subcommands.iter())
+        };
+        let mut places: Vec<usize> =
+            all().iter().flat_map(with_subs).map(|command| command.place).collect();
+        places.sort_unstable();
+        assert_eq!(places, (0..places.len()).collect::<Vec<_>>());
     }
 
     #[test]

@@ -21,10 +21,14 @@ use crate::replication;
 const BATCHES_MAX: usize = 4;
 /// Steps of the walk in a batch.
 const STEPS: usize = 512;
+/// Steps between two looks at the size of the batch.
+const STEPS_PER_LOOK: usize = 16;
+/// A batch that has so many bytes gets no more: what is on the way is kept alive by it.
+const BATCH_BYTES: usize = 256 << 10;
 /// Time for all snapshots in a turn.
 const TURN_BUDGET: Duration = Duration::from_millis(2);
-/// Old values that writes have put aside; above it the walk takes the whole turn budget many
-/// times over rather than let memory grow.
+/// Old values that writes have put aside; above it, writes to keys that are not saved yet wait
+/// (`waiting.rs`). A single command may go beyond it by what it changes.
 const SIDE_BYTES_MAX: usize = 64 << 20;
 
 /// What a snapshot is for.
@@ -136,33 +140,40 @@ pub fn on_turn(core: &mut Core) {
         for place in 0..core.persistence.snapshots.running.len() {
             moved |= slice(core, place);
         }
-        let crowded = core.store.side_buffer_bytes() > SIDE_BYTES_MAX;
-        let budget = if crowded { TURN_BUDGET * 10 } else { TURN_BUDGET };
-        if !moved || began.elapsed() >= budget {
+        if !moved || began.elapsed() >= TURN_BUDGET {
             return;
         }
     }
 }
 
+/// True while so many old values wait that no more may join them.
+pub fn is_crowded(core: &Core) -> bool {
+    core.store.side_buffer_bytes() > SIDE_BYTES_MAX
+}
+
 /// One slice of one snapshot; false when it must wait.
 fn slice(core: &mut Core, place: usize) -> bool {
-    let crowded = core.store.side_buffer_bytes() > SIDE_BYTES_MAX;
     let Some(running) = core.persistence.snapshots.running.get(place) else { return false };
     let full = running.on_the_way >= BATCHES_MAX
         || (matches!(running.purpose, Purpose::Sync)
             && replication::is_congested(core, running.run));
-    if running.walked || (full && !crowded) {
+    if running.walked || full {
         return false;
     }
-    let mut entries = Vec::new();
-    let progress = core.store.scan_cut(running.cut, STEPS, &mut |entry| {
-        entries.push(Entry {
-            db: entry.db as u32,
-            key: entry.key.to_vec(),
-            value: entry.value.clone(),
-            expires_at_ms: entry.expiry_ms.map(|at_ms| at_ms.max(0) as u64),
+    let (mut entries, mut bytes, mut steps) = (Vec::new(), 0, 0);
+    let mut progress = CutProgress::Running;
+    while progress == CutProgress::Running && steps < STEPS && bytes < BATCH_BYTES {
+        progress = core.store.scan_cut(running.cut, STEPS_PER_LOOK, &mut |entry| {
+            bytes += entry.key.len() + entry.value.heap_bytes();
+            entries.push(Entry {
+                db: entry.db as u32,
+                key: entry.key.to_vec(),
+                value: entry.value.clone(),
+                expires_at_ms: entry.expiry_ms.map(|at_ms| at_ms.max(0) as u64),
+            });
         });
-    });
+        steps += STEPS_PER_LOOK;
+    }
     let Some(running) = core.persistence.snapshots.running.get_mut(place) else { return false };
     if !entries.is_empty() {
         running.encoder.batch(entries);

@@ -9,6 +9,7 @@
 //! Not known here: what the bytes mean, and who waits for the answers.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ use holdfast_cluster::Ticket;
 use super::{FromDisk, Fsync, ToDisk, durable};
 use crate::aof::set::{AofError, AofNames, AofSet};
 use crate::messages::{Outbox, ToBus, ToCore};
+use crate::stats::Gauge;
 
 /// Messages taken before the batch is written.
 const BATCH_MESSAGES_MAX: usize = 1024;
@@ -39,6 +41,8 @@ pub struct Setup {
     pub core: Outbox<ToCore>,
     /// Mailbox of the bus; none outside a cluster.
     pub bus: Option<Outbox<ToBus>>,
+    /// Bytes that the core has sent for the append-only file and that are not in it.
+    pub waiting_bytes: Arc<Gauge>,
 }
 
 /// Runs until its mailbox is closed or [`ToDisk::Stop`] came.
@@ -49,6 +53,7 @@ pub fn run(setup: Setup, mailbox: &Receiver<ToDisk>) {
         set: None,
         fsync: Fsync::EverySecond,
         pending: Vec::new(),
+        uncounted: 0,
         pending_end: 0,
         synced_end: 0,
         unsynced: false,
@@ -78,6 +83,7 @@ pub fn run(setup: Setup, mailbox: &Receiver<ToDisk>) {
         }
         disk.write_nodes_conf();
         disk.write();
+        disk.count_down();
         disk.sync_when_due();
     }
 }
@@ -89,6 +95,8 @@ struct Disk {
     fsync: Fsync,
     /// Bytes that are not in the file yet.
     pending: Vec<u8>,
+    /// Bytes that came or waited when it was last said how many wait.
+    uncounted: usize,
     /// Offset of the effect log behind `pending`.
     pending_end: u64,
     synced_end: u64,
@@ -124,6 +132,7 @@ impl Disk {
             ToDisk::Fence { token } => self.write_fence(token),
             ToDisk::Mark { has_data } => self.write_mark(has_data),
             ToDisk::Append { bytes, end } => {
+                self.uncounted += bytes.len();
                 if self.set.is_some() {
                     self.pending.extend_from_slice(&bytes);
                 }
@@ -290,6 +299,13 @@ impl Disk {
                 self.tell(FromDisk::WriteRefused(error.to_string()));
             }
         }
+    }
+
+    /// What is no longer pending is in the file, or was given up with it.
+    fn count_down(&mut self) {
+        let gone = self.uncounted - self.pending.len();
+        self.setup.waiting_bytes.add(-(gone as i64));
+        self.uncounted = self.pending.len();
     }
 
     /// A turn without bytes for the file moves the offset all the same.

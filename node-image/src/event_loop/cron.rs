@@ -45,7 +45,8 @@ impl EventLoop {
 
 /// Spends at most a part of the time to the next tick on keys whose time is over.
 fn expire_keys(core: &mut Core, hz: i64) {
-    if !core.expires_by_itself {
+    // What expires is an old value that a snapshot may still need.
+    if !core.expires_by_itself || crate::disk::snapshot::is_crowded(core) {
         return;
     }
     let effort = core.config.int(Name::ActiveExpireEffort);

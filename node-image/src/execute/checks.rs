@@ -157,7 +157,7 @@ pub(super) fn admit(core: &mut Core, id: ClientId, args: &[&[u8]], asking: bool)
     // Replicas must go on acknowledging, or the pause would never see them in step.
     let exempt =
         core.clients.get(id).is_some_and(|c| c.kind != ClientKind::Normal) || is_unpause(command);
-    if (paused && !exempt) || crate::migration::must_wait(core, id, command, args) {
+    if (paused && !exempt) || crate::waiting::must_wait(core, id, command, args) {
         return Admitted::Paused;
     }
     Admitted::Run { command, slot }

@@ -9,7 +9,7 @@ use holdfast_wire::resp::ReplyBuf;
 
 use super::{Call, close_reply, open_reply, run, write_timeout_reply};
 use crate::clients::ClientId;
-use crate::commands::{CommandError, Origin, Outcome, table};
+use crate::commands::{CommandError, Origin, Outcome};
 use crate::core::Core;
 
 /// A client that loops (its own push wakes a client whose command wakes another one ...) ends by
@@ -94,8 +94,7 @@ pub fn unblock(core: &mut Core, id: ClientId, error: Option<&CommandError>) -> b
     let Some(blocked) = client.blocked.take() else { return false };
     core.blocked.remove(id, blocked.db, &blocked.block.keys, blocked.block.deadline_ms);
     let mut reply = open_reply(core, id);
-    let (container, name) = table::full_name(blocked.command);
-    let count = core.observed.of(container, name);
+    let count = core.observed.of(blocked.command);
     count.calls += 1;
     count.failed += u64::from(error.is_some());
     core.shared.stats.commands.add(1);

@@ -314,9 +314,23 @@ pub fn want_ack(core: &mut Core) {
     }
 }
 
+/// The stream rests while this node could not keep what it brings.
+pub fn is_held_back(core: &Core) -> bool {
+    core.replication.following.as_ref().is_some_and(Following::is_streaming)
+        && crate::waiting::must_stream_wait(core)
+}
+
 /// Reads what has come, and what the last turn left. This has its place among the sockets: what
 /// is applied at the end of a turn would be missed by those who have read the turn's log already.
 pub fn read_some(core: &mut Core) {
+    if is_held_back(core) {
+        // The silence is this node's own.
+        let now_ms = core.now_ms;
+        if let Some(following) = &mut core.replication.following {
+            following.last_contact_ms = Some(now_ms);
+        }
+        return;
+    }
     if core.replication.following.as_ref().is_some_and(|following| following.more) {
         read(core);
         core.end_unit();

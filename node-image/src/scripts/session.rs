@@ -15,7 +15,7 @@ use mlua::{Function, Lua, MultiValue, Table, Value};
 use super::api::{self, Bound};
 use super::engine::{Ended, Engine, Place};
 use super::{Running, ScriptFlags, reply};
-use crate::commands::{CommandError, Ctx, Origin, Outcome, table};
+use crate::commands::{CommandError, Ctx, Origin, Outcome};
 use crate::config::Name;
 use crate::execute::from_script::{self, Rules};
 use crate::monitor::Source;
@@ -359,8 +359,7 @@ fn fail(ctx: &mut Ctx<'_>, name: &str, error: &Value) -> Result<Outcome, Command
         return Err(CommandError::text(text));
     }
     // The command inside has been counted as an error; the script only counts as failed.
-    let (container, command) = table::full_name(ctx.command);
-    ctx.core.observed.of(container, command).failed += 1;
+    ctx.core.observed.of(ctx.command).failed += 1;
     reply::write_error_line(ctx.reply, text.as_bytes());
     Ok(Outcome::Done)
 }

@@ -230,6 +230,12 @@ impl Cuts {
         !self.running.is_empty()
     }
 
+    /// Whether a change of the entry would be handed to a cut first.
+    pub(crate) fn would_take(&self, db: usize, slot: usize, hash: u32, entry: &Entry) -> bool {
+        let takes = |cut: &Cut| !cut.has_passed(db, slot, hash) && cut.wants(slot, entry);
+        self.running.iter().any(takes)
+    }
+
     /// To be called before an entry changes in place, or goes. The database is named by its id.
     pub(crate) fn before_change(&mut self, db: usize, slot: usize, hash: u32, entry: &Entry) {
         for cut in &mut self.running {
@@ -349,8 +355,8 @@ impl Store {
         }
     }
 
-    /// Bytes that wait in side buffers. While they exceed what the shell allows, it should scan
-    /// before it executes another write.
+    /// Bytes that wait in side buffers. While they exceed what the shell allows, commands that
+    /// would change an unsaved key ([`Store::is_unsaved`]) should wait.
     pub fn side_buffer_bytes(&self) -> usize {
         self.cuts.running.iter().map(|cut| cut.side_bytes).sum()
     }

@@ -426,6 +426,14 @@ impl Store {
         self.entry(db, self.place(key), key).map(Entry::bytes)
     }
 
+    /// True when changing the key now would put its old value into a cut's side buffer.
+    pub fn is_unsaved(&self, db: usize, key: &[u8]) -> bool {
+        let place = self.place(key);
+        let Some(target) = self.dbs.get(db) else { return false };
+        let entry = target.find(place.slot, place.hash, key);
+        entry.is_some_and(|entry| self.cuts.would_take(target.id, place.slot, place.hash, entry))
+    }
+
     /// How many keys a slot has, in all databases. 0 outside of cluster mode.
     pub fn slot_len(&self, slot: Slot) -> usize {
         self.slot_sum(slot, |table| table.table.len())

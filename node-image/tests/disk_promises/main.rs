@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends by it")]
 
 mod aof;
+mod bounded;
 mod lame;
 mod replication;
 mod servers;
