@@ -50,7 +50,7 @@ pub struct Persistence {
 struct Aof {
     /// The disk thread has a set open.
     open: bool,
-    /// Who asked for the file to be loaded at the end of this turn.
+    /// Who asked for the file to be loaded, see [`want_reload`].
     reload: Vec<AnswerToken>,
     place: Place,
     policy: Fsync,
@@ -165,8 +165,10 @@ pub fn on_turn(core: &mut Core) {
         return;
     }
     append(core);
-    let asked = std::mem::take(&mut core.persistence.aof.reload);
-    if !asked.is_empty() {
+    let aof = &mut core.persistence.aof;
+    // Until its first base is complete, a set is not whole.
+    if !aof.reload.is_empty() && aof.open && !aof.wanted && aof.rewrite.is_none() {
+        let asked = std::mem::take(&mut aof.reload);
         reload(core, asked);
     }
     mark::on_turn(core);
@@ -194,10 +196,11 @@ fn append(core: &mut Core) {
     core.to_disk.send(ToDisk::Append { bytes, end });
 }
 
-/// DEBUG LOADAOF: the data is replaced by what the file holds, at the end of this turn, when the
-/// file has everything that was acknowledged and no command is under way.
+/// DEBUG LOADAOF: the data is replaced by what the file holds, at the end of this turn or of a
+/// running rewrite, when the file has everything that was acknowledged and no command is under
+/// way.
 pub(crate) fn want_reload(core: &mut Core, id: ClientId) -> Result<AnswerToken, CommandError> {
-    if !core.persistence.aof.open {
+    if !core.config.yes(Name::Appendonly) {
         return Err(CommandError::new("ERR there is no append only file to load"));
     }
     let token = core.new_answer_token(id);
