@@ -7,4 +7,5 @@
 
 mod form;
 mod layers;
+mod licences;
 mod sources;
