@@ -2,6 +2,11 @@
 //!
 //!   EVAL body --digest--> cache --function--> session --redis.call--> execute::from_script
 //!
+//! What SCRIPT LOAD brought stays until SCRIPT FLUSH. A body that only EVAL brought is remembered
+//! as long as it is among the [`EVALUATED_MAX`] that were used last: clients that write arguments
+//! into their scripts bring a new one with each request. The compiled functions are kept by Lua
+//! (`engine.rs`), here is what is known of them.
+//!
 //! A script runs to its end in its client's turn; nothing else of the core runs meanwhile, but for
 //! the look at the other clients once it has taken too long. Its effects are those of its
 //! commands, never the script itself: so replicas and files need not know that there are scripts.
@@ -32,14 +37,16 @@ pub struct Script {
     pub flags: ScriptFlags,
     /// Bytes of its text.
     pub bytes: usize,
-    function: mlua::Function,
 }
 
-impl Script {
-    /// Its code.
-    pub fn function(&self) -> mlua::Function {
-        self.function.clone()
-    }
+/// Scripts that only EVAL brought; the one used longest ago gives way to another.
+const EVALUATED_MAX: usize = 500;
+
+/// A script that is remembered.
+struct Known {
+    script: Rc<Script>,
+    /// When it was last used, if only EVAL brought it; else it stays.
+    used: Option<u64>,
 }
 
 /// What is known of the script that runs.
@@ -76,7 +83,10 @@ impl Running {
 #[derive(Default)]
 pub struct Scripts {
     engine: Option<Rc<Engine>>,
-    cache: BTreeMap<String, Rc<Script>>,
+    cache: BTreeMap<String, Known>,
+    /// Digests of what only EVAL brought, by last use.
+    evaluated: BTreeMap<u64, String>,
+    uses: u64,
     /// The script that runs.
     pub running: Option<Running>,
     /// DEBUG SET-DISABLE-DENY-SCRIPTS: scripts may run what they otherwise may not.
@@ -94,33 +104,84 @@ impl Scripts {
         Ok(engine)
     }
 
-    /// The script of that digest, in any case.
-    pub fn find(&self, sha: &[u8]) -> Option<Rc<Script>> {
-        let sha = std::str::from_utf8(sha).ok()?.to_ascii_lowercase();
-        self.cache.get(&sha).map(Rc::clone)
+    /// True when a script of that digest is known; it may be in any case.
+    pub fn knows(&self, sha: &[u8]) -> bool {
+        std::str::from_utf8(sha).is_ok_and(|sha| self.cache.contains_key(&sha.to_ascii_lowercase()))
     }
 
-    /// Compiles a script unless it is known already.
+    /// The script of that digest, in any case, to be run.
+    pub fn find(&mut self, sha: &[u8]) -> Option<Rc<Script>> {
+        let sha = std::str::from_utf8(sha).ok()?.to_ascii_lowercase();
+        let known = self.cache.get_mut(&sha)?;
+        if let Some(used) = &mut known.used {
+            self.uses += 1;
+            self.evaluated.remove(used);
+            self.evaluated.insert(self.uses, sha);
+            *used = self.uses;
+        }
+        Some(Rc::clone(&known.script))
+    }
+
+    /// The script of that body, to be run; compiled unless it is known already.
+    pub fn evaluate(&mut self, config: &Config, body: &[u8]) -> Result<Rc<Script>, CommandError> {
+        let sha = sha1_hex(body);
+        if let Some(script) = self.find(sha.as_bytes()) {
+            return Ok(script);
+        }
+        let script = self.compile(config, sha, body)?;
+        self.uses += 1;
+        self.evaluated.insert(self.uses, script.sha.clone());
+        self.remember(&script, Some(self.uses));
+        while self.evaluated.len() > EVALUATED_MAX
+            && let Some((_, oldest)) = self.evaluated.pop_first()
+        {
+            self.cache.remove(&oldest);
+            if let Some(engine) = &self.engine {
+                engine
+                    .forget(&oldest)
+                    .map_err(|error| CommandError::text(format!("ERR {error}")))?;
+            }
+        }
+        Ok(script)
+    }
+
+    /// Keeps a script until all are forgotten; compiled unless it is known already.
     pub fn load(&mut self, config: &Config, body: &[u8]) -> Result<Rc<Script>, CommandError> {
         let sha = sha1_hex(body);
-        if let Some(script) = self.cache.get(&sha) {
-            return Ok(Rc::clone(script));
+        if let Some(known) = self.cache.get_mut(&sha) {
+            if let Some(used) = known.used.take() {
+                self.evaluated.remove(&used);
+            }
+            return Ok(Rc::clone(&known.script));
         }
+        let script = self.compile(config, sha, body)?;
+        self.remember(&script, None);
+        Ok(script)
+    }
+
+    fn remember(&mut self, script: &Rc<Script>, used: Option<u64>) {
+        let known = Known { script: Rc::clone(script), used };
+        self.cache.insert(script.sha.clone(), known);
+    }
+
+    fn compile(
+        &mut self,
+        config: &Config,
+        sha: String,
+        body: &[u8],
+    ) -> Result<Rc<Script>, CommandError> {
         let head = shebang::of_script(body)?;
         let engine = self.engine(config)?;
-        let source = body.get(head.skip..).unwrap_or_default();
-        let function = engine.compile(source, "@user_script").map_err(|text| {
+        engine.keep(&sha, body.get(head.skip..).unwrap_or_default()).map_err(|text| {
             CommandError::text(format!("ERR Error compiling script (new function): {text}"))
         })?;
-        let script =
-            Rc::new(Script { sha: sha.clone(), flags: head.flags, bytes: body.len(), function });
-        self.cache.insert(sha, Rc::clone(&script));
-        Ok(script)
+        Ok(Rc::new(Script { sha, flags: head.flags, bytes: body.len() }))
     }
 
     /// Forgets all scripts and everything that they left in Lua.
     pub fn flush(&mut self) {
         self.cache.clear();
+        self.evaluated.clear();
         self.engine = None;
     }
 
@@ -136,7 +197,7 @@ impl Scripts {
 
     /// Bytes of known scripts.
     pub fn cached_bytes(&self) -> usize {
-        self.cache.values().map(|script| script.bytes + 2 * script.sha.len() + 64).sum()
+        self.cache.values().map(|known| known.script.bytes + 2 * known.script.sha.len() + 64).sum()
     }
 
     /// Bytes that Lua holds.

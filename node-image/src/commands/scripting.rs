@@ -171,9 +171,13 @@ fn run(
     args: &[&[u8]],
 ) -> Result<Outcome, CommandError> {
     let (keys, argv) = keys_and_arguments(args)?;
+    let engine = ctx.core.scripts.engine(&ctx.core.config)?;
+    let function = engine
+        .kept(&script.sha)
+        .map_err(|error| CommandError::text(format!("ERR failed to find the script: {error}")))?;
     let program = Program {
-        engine: ctx.core.scripts.engine(&ctx.core.config)?,
-        function: script.function(),
+        engine,
+        function,
         name: script.sha.clone(),
         flags: script.flags,
         is_function: false,
@@ -184,7 +188,7 @@ fn run(
 fn eval_text(ctx: &mut Ctx<'_>, read_only: bool, args: &[&[u8]]) -> Result<Outcome, CommandError> {
     keys_and_arguments(args)?;
     let body = args.get(1).copied().unwrap_or_default();
-    let script = ctx.core.scripts.load(&ctx.core.config, body)?;
+    let script = ctx.core.scripts.evaluate(&ctx.core.config, body)?;
     run(ctx, &script, read_only, args)
 }
 
@@ -221,7 +225,7 @@ fn exists(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Result<Outcome, CommandError> {
     let asked = args.get(2..).unwrap_or_default();
     ctx.reply.array(asked.len());
     for sha in asked {
-        ctx.reply.integer(i64::from(ctx.core.scripts.find(sha).is_some()));
+        ctx.reply.integer(i64::from(ctx.core.scripts.knows(sha)));
     }
     Ok(Outcome::Done)
 }

@@ -167,17 +167,32 @@ fn raise(error: &Value) -> mlua::Error {
     mlua::Error::external(Failure { text, counted: true })
 }
 
+/// Arguments on their way to a lent function. They do not go by Lua's stack: the script's call
+/// has them there already, and a second time they might find no room.
+struct Given(MultiValue);
+
+/// The arguments that a lent function was called with.
+pub fn given(lua: &Lua) -> MultiValue {
+    lua.remove_app_data::<Given>().map_or_else(MultiValue::new, |given| given.0)
+}
+
+fn call_lent(lua: &Lua, name: &str, args: MultiValue) -> mlua::Result<(bool, Value)> {
+    let function = lent(lua, name)?;
+    lua.set_app_data(Given(args));
+    function.call(())
+}
+
 fn call(lua: &Lua, args: MultiValue) -> mlua::Result<Value> {
-    let (ok, value) = lent(lua, COMMAND)?.call::<(bool, Value)>(args)?;
+    let (ok, value) = call_lent(lua, COMMAND, args)?;
     if ok { Ok(value) } else { Err(raise(&value)) }
 }
 
 fn pcall(lua: &Lua, args: MultiValue) -> mlua::Result<Value> {
-    lent(lua, COMMAND)?.call::<(bool, Value)>(args).map(|(_, value)| value)
+    call_lent(lua, COMMAND, args).map(|(_, value)| value)
 }
 
 fn acl_check_cmd(lua: &Lua, args: MultiValue) -> mlua::Result<Value> {
-    let (ok, value) = lent(lua, CHECK)?.call::<(bool, Value)>(args)?;
+    let (ok, value) = call_lent(lua, CHECK, args)?;
     if ok { Ok(value) } else { Err(raise(&value)) }
 }
 

@@ -63,6 +63,9 @@ pub struct Engine {
     globals: Table,
     stand_in: Table,
     invoke: Function,
+    /// Compiled scripts by their digests. They are kept by Lua: the host may hold only a few
+    /// thousand references, and there may be many more scripts.
+    kept: Table,
     runs: Cell<u32>,
 }
 
@@ -96,6 +99,7 @@ impl Engine {
             globals: made.get("globals")?,
             stand_in: made.get("stand_in")?,
             invoke: made.get("invoke")?,
+            kept: lua.create_table()?,
             runs: Cell::new(0),
             lua,
         })
@@ -111,9 +115,21 @@ impl Engine {
         self.lua.used_memory()
     }
 
-    /// Makes a function of source text; bytecode is refused. The error is the compiler's text.
-    pub fn compile(&self, source: &[u8], name: &str) -> Result<Function, String> {
-        compile(&self.lua, source, name, self.stand_in.clone())
+    /// Makes a function of source text and keeps it under a digest; bytecode is refused. The error
+    /// is the compiler's text.
+    pub fn keep(&self, sha: &str, source: &[u8]) -> Result<(), String> {
+        let function = compile(&self.lua, source, "@user_script", self.stand_in.clone())?;
+        self.kept.raw_set(sha, function).map_err(|error| error.to_string())
+    }
+
+    /// The function that is kept under a digest.
+    pub fn kept(&self, sha: &str) -> mlua::Result<Function> {
+        self.kept.raw_get(sha)
+    }
+
+    /// Lets go of the function that is kept under a digest.
+    pub fn forget(&self, sha: &str) -> mlua::Result<()> {
+        self.kept.raw_set(sha, Value::Nil)
     }
 
     /// Sets a global that scripts see, whatever protects the others.

@@ -6,7 +6,11 @@
 //!   set     <-> {set = {member = true}}   double <-> {double = n}   and so on
 //!
 //! Which of the two columns a reply takes is said by the protocol that the script chose
-//! (`redis.setresp`), not by its client's. Not known here: commands.
+//! (`redis.setresp`), not by its client's.
+//!
+//! **References.** A Lua state has room for a few thousand values that the host holds, however
+//! much memory is left. So no more than one element a level is held at any time: a table is
+//! counted first and read again to be written. Not known here: commands.
 
 use holdfast_wire::resp::ReplyBuf;
 use mlua::{Lua, Table, Value};
@@ -188,19 +192,18 @@ fn write_table(reply: &mut ReplyBuf, table: &Table, resp3: bool, depth: usize) -
         _ => {}
     }
     if let Value::Table(map) = table.raw_get::<Value>("map")? {
-        let pairs: Vec<(Value, Value)> = map.pairs().collect::<mlua::Result<_>>()?;
-        reply.map(pairs.len());
-        for (key, value) in &pairs {
-            write_nested(reply, key, resp3, depth - 1)?;
-            write_nested(reply, value, resp3, depth - 1)?;
+        reply.map(count_pairs(&map)?);
+        for pair in map.pairs::<Value, Value>() {
+            let (key, value) = pair?;
+            write_nested(reply, &key, resp3, depth - 1)?;
+            write_nested(reply, &value, resp3, depth - 1)?;
         }
         return Ok(());
     }
     if let Value::Table(set) = table.raw_get::<Value>("set")? {
-        let members: Vec<(Value, Value)> = set.pairs().collect::<mlua::Result<_>>()?;
-        reply.set(members.len());
-        for (member, _) in &members {
-            write_nested(reply, member, resp3, depth - 1)?;
+        reply.set(count_pairs(&set)?);
+        for pair in set.pairs::<Value, Value>() {
+            write_nested(reply, &pair?.0, resp3, depth - 1)?;
         }
         return Ok(());
     }
@@ -222,17 +225,18 @@ fn write_table(reply: &mut ReplyBuf, table: &Table, resp3: bool, depth: usize) -
     write_array(reply, table, resp3, depth)
 }
 
+fn count_pairs(table: &Table) -> mlua::Result<usize> {
+    table.pairs::<Value, Value>().try_fold(0, |count, pair| pair.map(|_| count + 1))
+}
+
 fn write_array(reply: &mut ReplyBuf, table: &Table, resp3: bool, depth: usize) -> mlua::Result<()> {
-    let mut elements = Vec::new();
-    loop {
-        match table.raw_get::<Value>(elements.len() + 1)? {
-            Value::Nil => break,
-            value => elements.push(value),
-        }
+    let mut count = 0;
+    while !table.raw_get::<Value>(count + 1)?.is_nil() {
+        count += 1;
     }
-    reply.array(elements.len());
-    for value in &elements {
-        write_nested(reply, value, resp3, depth - 1)?;
+    reply.array(count);
+    for at in 1..=count {
+        write_nested(reply, &table.raw_get::<Value>(at)?, resp3, depth - 1)?;
     }
     Ok(())
 }

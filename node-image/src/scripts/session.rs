@@ -193,10 +193,12 @@ fn run_in_scope(
     let engine = &program.engine;
     engine.lua().scope(|scope| {
         let bound = Bound {
-            command: scope.create_function(|lua, args| {
+            command: scope.create_function(|lua, ()| {
+                let args = api::given(lua);
                 session.try_borrow_mut().map_err(mlua::Error::external)?.command(lua, &args)
             })?,
-            check: scope.create_function(|lua, args| {
+            check: scope.create_function(|lua, ()| {
+                let args = api::given(lua);
                 session.try_borrow_mut().map_err(mlua::Error::external)?.check(lua, &args)
             })?,
             set_resp: scope.create_function(|_, version: u8| {

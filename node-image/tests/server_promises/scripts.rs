@@ -1,7 +1,9 @@
 //! Scripts: what reaches the log, what a cluster lets them touch, and that no input ends the node.
 
+use holdfast_wire::resp::value::Value;
+
 use crate::effects::Recorded;
-use crate::harness::{Node, eventually, text};
+use crate::harness::{Node, eventually, info, text};
 
 #[test]
 fn a_script_is_one_transaction_of_its_single_effects_in_the_log() {
@@ -199,4 +201,61 @@ fn no_text_of_a_script_ends_the_node() {
         client.receive();
     }
     assert_eq!(guard.ask("PING"), "PONG");
+}
+
+/// Values in an aggregate.
+fn elements(value: &Value) -> usize {
+    match value {
+        Value::Array(all) | Value::Set(all) => all.len(),
+        Value::Map(pairs) => 2 * pairs.len(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_script_may_read_and_return_more_values_than_lua_lends_to_the_host() {
+    let node = Node::start(&[]);
+    let mut client = node.client();
+    let fill = "for i = 1, 20000 do redis.call('rpush', KEYS[1], 'e' .. i) \
+                redis.call('sadd', KEYS[2], 'm' .. i) end \
+                return redis.call('lrange', KEYS[1], 0, -1)";
+    let said = text(&client.call(&["EVAL", fill, "2", "list", "set"]));
+    assert!(said.starts_with("[e1 e2 "), "{}", &said[..said.len().min(200)]);
+    assert!(said.contains("e20000"), "{}", &said[..said.len().min(200)]);
+    for resp in ["2", "3"] {
+        client.call(&["HELLO", resp]);
+        let count = "redis.setresp(3) local s = redis.call('smembers', KEYS[1]).set \
+                     local n = 0 for _ in pairs(s) do n = n + 1 end return n";
+        assert_eq!(text(&client.call(&["EVAL", count, "1", "set"])), "20000");
+        let whole = "redis.setresp(3) return redis.call('smembers', KEYS[1])";
+        assert_eq!(elements(&client.call(&["EVAL", whole, "1", "set"])), 20_000);
+        let map = "redis.setresp(3) local m = {} for i = 1, 20000 do m['k' .. i] = 'v' .. i end \
+                   return {map = m}";
+        assert_eq!(elements(&client.call(&["EVAL", map, "0"])), 40_000);
+    }
+    let many = "local t = {} for i = 1, 7900 do t[i] = 'x' .. i end \
+                return redis.call('del', unpack(t))";
+    assert_eq!(text(&client.call(&["EVAL", many, "0"])), "0");
+}
+
+#[test]
+fn any_number_of_scripts_may_be_known_and_those_that_only_eval_brought_give_way() {
+    let node = Node::start(&[]);
+    let mut client = node.client();
+    let loaded = text(&client.call(&["SCRIPT", "LOAD", "return 'loaded'"]));
+    for n in 0..20_000 {
+        client.send(&["EVAL", &format!("return {n}"), "0"]);
+        if n % 100 == 99 {
+            for n in n - 99..=n {
+                assert_eq!(text(&client.receive()), n.to_string());
+            }
+        }
+    }
+    assert_eq!(info(&mut client, "number_of_cached_scripts"), "501");
+    assert_eq!(text(&client.call(&["EVALSHA", &loaded, "0"])), "loaded");
+    for n in 0..9000 {
+        client.call(&["SCRIPT", "LOAD", &format!("return -{n}")]);
+    }
+    assert_eq!(text(&client.call(&["EVAL", "return 'still'", "0"])), "still");
+    assert_eq!(text(&client.call(&["EVALSHA", &loaded, "0"])), "loaded");
 }
