@@ -75,15 +75,9 @@ impl Encoder {
         let (orders, receiver) = channel();
         let name = format!("snapshot-{run}");
         std::thread::Builder::new().name(name).spawn(move || {
-            let result = encode(run, head, &target, &core, &receiver);
-            if let (Err(_), Target::File(path)) = (&result, &target) {
-                // Half a snapshot helps nobody.
-                let _ = std::fs::remove_file(path);
-            }
-            if let Some(result) = result.transpose() {
-                let result = result.map_err(|error| error.to_string());
-                core.send(ToCore::Disk(FromDisk::SnapshotEnded { run, result }));
-            }
+            let mut end = End { run, target, core, result: Some(Err("the encoder died".into())) };
+            let result = encode(run, head, &end.target, &end.core, &receiver);
+            end.result = result.map_err(|error| error.to_string()).transpose();
         })?;
         Ok(Encoder { orders })
     }
@@ -97,6 +91,27 @@ impl Encoder {
     /// Says that there are no more; answered by [`FromDisk::SnapshotEnded`].
     pub fn finish(&self) {
         let _ = self.orders.send(Order::Finish);
+    }
+}
+
+/// Tells the core when the thread ends, even by a panic: a cut whose end nobody hears of keeps old
+/// values for ever, and with them the writers who wait.
+struct End {
+    run: u64,
+    target: Target,
+    core: Outbox<ToCore>,
+    /// What is told; nothing when the snapshot was given up.
+    result: Option<Result<u64, String>>,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let Some(result) = self.result.take() else { return };
+        if let (Err(_), Target::File(path)) = (&result, &self.target) {
+            // Half a snapshot helps nobody.
+            let _ = std::fs::remove_file(path);
+        }
+        self.core.send(ToCore::Disk(FromDisk::SnapshotEnded { run: self.run, result }));
     }
 }
 
@@ -159,5 +174,28 @@ fn encode(
         if finished {
             return Ok(Some(total));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::messages::mailbox;
+
+    #[test]
+    fn an_encoder_that_panics_tells_its_end_and_leaves_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("half");
+        std::fs::write(&path, b"half").unwrap();
+        let (core, inbox) = mailbox(None);
+        let target = Target::File(path.clone());
+        let died = std::thread::spawn(move || {
+            let _end = End { run: 7, target, core, result: Some(Err("it died".into())) };
+            panic!("as a broken value might");
+        });
+        assert!(died.join().is_err());
+        let told = inbox.recv().unwrap();
+        assert!(matches!(told, ToCore::Disk(FromDisk::SnapshotEnded { run: 7, result: Err(_) })));
+        assert!(!path.exists());
     }
 }
