@@ -38,6 +38,7 @@ impl Node {
         }
         let Some(entry) = self.links.get_mut(&link) else { return };
         entry.ours |= packet.header.ours;
+        entry.spoke = Some(packet.header.sender);
         let far = entry.far;
         if let (Far::Member(id), true) = (far, is_heartbeat(&packet.body))
             && id != packet.header.sender

@@ -29,9 +29,21 @@ impl Node {
             local_ip: Some(local_ip),
             created: self.now,
             connected: true,
+            spoke: None,
             ours: false,
         };
         self.links.insert(link, entry);
+    }
+
+    /// True once the far side of a link is a member, by its own word where the peer opened it:
+    /// that is what decides how much the link may ask of us.
+    pub fn is_of_member(&self, link: LinkId) -> bool {
+        self.links.get(&link).is_some_and(|link| match link.far {
+            Far::Member(_) => true,
+            Far::Inbound(_) | Far::Handshake(_) => {
+                link.spoke.is_some_and(|id| self.peers.contains_key(&id))
+            }
+        })
     }
 
     /// Opens links to all members and handshakes that have none and whose time has come.
@@ -74,6 +86,7 @@ impl Node {
             local_ip: None,
             created: self.now,
             connected: false,
+            spoke: None,
             ours: false,
         };
         self.links.insert(link, entry);

@@ -109,6 +109,8 @@ pub(crate) struct Link {
     pub(crate) local_ip: Option<IpAddr>,
     pub(crate) created: Millis,
     pub(crate) connected: bool,
+    /// Who sent the last packet that made sense, member or not.
+    pub(crate) spoke: Option<NodeId>,
     /// The far side sent our mark on this link, so extensions of ours may go there.
     pub(crate) ours: bool,
 }

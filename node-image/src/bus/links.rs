@@ -15,7 +15,7 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 
 use holdfast_cluster::command::LinkLine;
-use holdfast_cluster::{Connect, Event, LinkId, Ticket};
+use holdfast_cluster::{Connect, Event, LinkId, Node, Ticket};
 use holdfast_wire::bus;
 
 use super::stream::{Gone, Left, Stream};
@@ -35,10 +35,22 @@ const UNREAD_WITH_MESSAGES_MAX: usize = 33 * 1024 * 1024;
 /// longest message that a client may publish at the default limits.
 const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// What is longer is not taken from a stranger: who joins has little to say, and only members
+/// publish. A heartbeat that speaks of thousands of nodes fits.
+const STRANGER_FRAME_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of unfinished frames that all strangers together may have with us. One who wants to join
+/// sends a frame at once, and it is short.
+const STRANGERS_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// A stranger that has so little with us is never cut off because of the others.
+const STRANGER_BYTES_FREE: usize = 64 * 1024;
+
 /// Links that peers may have opened; more are closed at once.
 const INBOUND_MAX: usize = 4096;
 
-/// A stranger that has sent no whole frame within this time is cut off.
+/// A link that is not known to come from a member after this time is cut off. A node that knows us
+/// and that we have not heard of yet opens it anew.
 const STRANGER_PATIENCE_MS: u64 = 10_000;
 
 /// Sockets of links have tokens from here on; smaller ones are the bus thread's own.
@@ -49,7 +61,8 @@ struct Link {
     token: Token,
     connecting: bool,
     opened_ms: u64,
-    frames: u64,
+    /// The cluster value says that a member is at the far side.
+    is_of_member: bool,
 }
 
 /// All links, and the frames that wait for the disk.
@@ -166,7 +179,8 @@ impl Links {
         let stream = Stream::new(socket, peer_ip, UNREAD_MAX);
         self.by_token.insert(token, id);
         self.inbound += usize::from(id.is_inbound());
-        self.links.insert(id, Link { stream, token, connecting, opened_ms: now_ms, frames: 0 });
+        let link = Link { stream, token, connecting, opened_ms: now_ms, is_of_member: false };
+        self.links.insert(id, link);
         Ok(())
     }
 
@@ -289,23 +303,45 @@ impl Links {
         events.push_back(Event::Connected { link: id, local_ip: local.ip().to_canonical() });
     }
 
+    /// Takes note of who is at the far side, after a packet.
+    pub(super) fn note_member(&mut self, id: LinkId, node: &Node) {
+        if let Some(link) = self.links.get_mut(&id).filter(|link| !link.is_of_member) {
+            link.is_of_member = node.is_of_member(id);
+        }
+    }
+
     fn read(&mut self, id: LinkId, events: &mut VecDeque<Event>) {
         let Some(link) = self.links.get_mut(&id).filter(|link| !link.connecting) else { return };
         let left = link.stream.read();
-        let cut = cut_frames(&mut link.stream.inbox, id, events);
-        link.frames += cut.frames;
-        if !cut.sane {
+        let is_of_member = link.is_of_member;
+        let bytes_max = if is_of_member { FRAME_BYTES_MAX } else { STRANGER_FRAME_BYTES_MAX };
+        let cut = cut_frames(&mut link.stream.inbox, id, bytes_max, events);
+        let waiting = link.stream.inbox.len();
+        // What came before the long frame may say that a member is there: judge in the next turn.
+        let judged = cut.sane || (cut.frames > 0 && !is_of_member && left.is_ok());
+        let greedy = !is_of_member && waiting > STRANGER_BYTES_FREE && self.strangers_are_greedy();
+        if !judged || greedy {
             // The stream cannot be understood any more: there is no next frame to look for.
-            tracing::debug!("A link to {} sent what is no frame.", link.stream.peer_ip);
+            let why =
+                if greedy { "sends too much for a stranger" } else { "sent what is no frame" };
+            if let Some(link) = self.links.get(&id) {
+                tracing::debug!("A link to {} was closed: it {why}.", link.stream.peer_ip);
+            }
             self.close(id);
             events.push_back(Event::Closed { link: id, reset: false });
             return;
         }
         match left {
-            Ok(Left::Nothing) => {}
-            Ok(Left::Unfinished) => self.unfinished.push(id),
+            Ok(Left::Nothing) if cut.sane => {}
+            Ok(_) => self.unfinished.push(id),
             Err(gone) => self.lose(id, &gone, events),
         }
+    }
+
+    /// True when what all strangers have begun to send is too much.
+    fn strangers_are_greedy(&self) -> bool {
+        let strangers = self.links.values().filter(|link| !link.is_of_member);
+        strangers.map(|link| link.stream.inbox.len()).sum::<usize>() > STRANGERS_BYTES_MAX
     }
 
     /// True when some link has more to read without a new event.
@@ -320,18 +356,27 @@ impl Links {
         }
     }
 
-    /// Cuts off strangers that connected and said nothing.
-    pub(super) fn drop_strangers(&mut self, now_ms: u64, events: &mut VecDeque<Event>) {
-        let silent: Vec<LinkId> = self
+    /// Cuts off those whose patience is over and who are no members.
+    pub(super) fn drop_strangers(
+        &mut self,
+        now_ms: u64,
+        node: &Node,
+        events: &mut VecDeque<Event>,
+    ) {
+        let overdue: Vec<LinkId> = self
             .links
             .iter()
-            .filter(|(id, link)| id.is_inbound() && link.frames == 0)
+            .filter(|(id, link)| id.is_inbound() && !link.is_of_member)
             .filter(|(_, link)| now_ms.saturating_sub(link.opened_ms) > STRANGER_PATIENCE_MS)
             .map(|(id, _)| *id)
             .collect();
-        for id in silent {
-            self.close(id);
-            events.push_back(Event::Closed { link: id, reset: false });
+        for id in overdue {
+            // Who has asked to join may have become a member since it spoke.
+            self.note_member(id, node);
+            if self.links.get(&id).is_some_and(|link| !link.is_of_member) {
+                self.close(id);
+                events.push_back(Event::Closed { link: id, reset: false });
+            }
         }
     }
 }
@@ -341,12 +386,17 @@ struct Cut {
     sane: bool,
 }
 
-fn cut_frames(inbox: &mut Vec<u8>, link: LinkId, events: &mut VecDeque<Event>) -> Cut {
+fn cut_frames(
+    inbox: &mut Vec<u8>,
+    link: LinkId,
+    bytes_max: usize,
+    events: &mut VecDeque<Event>,
+) -> Cut {
     let (mut start, mut frames, mut sane) = (0, 0, true);
     loop {
         let rest = inbox.get(start..).unwrap_or_default();
         match bus::frame_len(rest) {
-            Ok(Some(len)) if len == 0 || len > FRAME_BYTES_MAX => sane = false,
+            Ok(Some(len)) if len == 0 || len > bytes_max => sane = false,
             Ok(Some(len)) => {
                 if let Some(frame) = rest.get(..len) {
                     events.push_back(Event::Packet { link, frame: frame.to_vec() });

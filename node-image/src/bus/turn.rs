@@ -118,7 +118,14 @@ impl Bus {
     pub(super) fn work_off(&mut self) {
         loop {
             if let Some(event) = self.events.pop_front() {
+                let spoke = match &event {
+                    Event::Packet { link, .. } => Some(*link),
+                    _ => None,
+                };
                 let ready = self.node.handle(Millis(self.now_ms), event);
+                if let Some(link) = spoke {
+                    self.links.note_member(link, &self.node);
+                }
                 self.carry(ready);
             } else if let Some(connection) = self.to_read.pop() {
                 self.read_on(connection);
@@ -211,7 +218,7 @@ impl Bus {
         }
         if self.now_ms >= self.next_sweep_ms {
             self.next_sweep_ms = self.now_ms + SWEEP_EVERY_MS;
-            self.links.drop_strangers(self.now_ms, &mut self.events);
+            self.links.drop_strangers(self.now_ms, &self.node, &mut self.events);
             self.controls.drop_strangers(self.now_ms);
         }
         if let Some(again) = self.record.due(self.now_ms) {

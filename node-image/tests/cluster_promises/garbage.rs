@@ -1,8 +1,8 @@
 //! Random bytes on any port leave the node serving.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::nodes::{Cluster, Server};
 
@@ -62,4 +62,52 @@ fn a_thousand_connections_to_the_bus_leave_it_serving() {
     assert_eq!(cluster.nodes[0].state().peers.iter().filter(|peer| peer.connected).count(), 2);
     drop(open);
     cluster.wait_ok();
+}
+
+/// How long the node keeps a connection on which these bytes came.
+fn kept(port: u16, bytes: &[u8], patience: Duration) -> Duration {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let began = Instant::now();
+    let _ = stream.write_all(bytes);
+    stream.set_read_timeout(Some(patience)).unwrap();
+    match stream.read(&mut [0; 64]) {
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => patience,
+        _ => began.elapsed(),
+    }
+}
+
+fn frame(announced: u32, len: usize) -> Vec<u8> {
+    let mut frame = b"RCmb".to_vec();
+    frame.extend(announced.to_be_bytes());
+    frame.resize(len, 0xff);
+    frame
+}
+
+#[test]
+fn a_stranger_on_the_bus_gets_little_memory_and_little_time() {
+    let root = tempfile::tempdir().unwrap();
+    let node = Server::node(root.path(), &[]);
+    let long = frame(32 << 20, 100_000);
+    assert!(kept(node.bus_port, &long, Duration::from_secs(5)) < Duration::from_secs(5));
+    // A whole frame that says nothing buys no time for the half one behind it.
+    let nonsense = [frame(3000, 3000), frame(900_000, 500_000)].concat();
+    let patience = Duration::from_secs(20);
+    assert!(kept(node.bus_port, &nonsense, patience) < patience);
+    assert_eq!(node.ask("PING"), "PONG");
+}
+
+#[test]
+fn a_member_may_send_frames_that_a_stranger_may_not() {
+    let cluster = Cluster::create(3, 0, &[]);
+    let mut reader = cluster.nodes[1].open();
+    reader.text("SUBSCRIBE news");
+    let message = "m".repeat(8 << 20);
+    cluster.nodes[0].ask(&format!("PUBLISH news {message}"));
+    let heard = reader.next();
+    assert_eq!(
+        heard.len(),
+        message.len() + "[message, news, ]".len(),
+        "{}",
+        &heard[..heard.len().min(200)]
+    );
 }
