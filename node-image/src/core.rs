@@ -294,12 +294,14 @@ impl Core {
         self.invalidate(key, self.executing);
         self.watched.touched(db, key, &mut self.clients);
         self.blocked.touched(db, key);
+        self.migrations.locks.touched(db, key);
     }
 
     /// All keys of a database are about to go or to change (FLUSHDB, a new snapshot), or have just
     /// come (SWAPDB); `None`: of all databases. A key that is not there has not changed. One whose
     /// time is over counts as there: WATCH removes such keys, so its time ran out since.
     pub fn touched_all(&mut self, db: Option<usize>) {
+        self.migrations.locks.touched_all(db);
         for (db, key) in self.watched.keys(db) {
             if self.store.entry_bytes(db, &key).is_some() {
                 self.watched.touched(db, &key, &mut self.clients);

@@ -368,6 +368,7 @@ pub fn run(core: &mut Core, call: Call, args: &[&[u8]], reply: &mut ReplyBuf) ->
     let mark = reply.mark();
     let Call { id, db, command, origin, in_exec, woken } = call;
     let now_ms = core.now_ms;
+    crate::migration::before_run(core, db, command, args);
     let result = (command.handler)(
         &mut Ctx { core, reply, client: id, db, now_ms, command, args, origin, in_exec, woken },
         args,

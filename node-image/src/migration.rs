@@ -12,7 +12,8 @@
 //! and *locks* them: reads are served, a command that would write one waits. Once the target has
 //! them all, the core deletes them (with their effects) and unlocks; the commands that waited are
 //! looked at again and, finding the key gone, are sent after it with ASK. While the target can be
-//! reached a key waits for one round trip.
+//! reached a key waits for one round trip. What changes a locked key without having said so, as a
+//! script may, makes it *dirty*: it stays and is sent once more.
 //!
 //! Threads: [`jobs`] on the bus thread keeps the list; each job has a thread of its own (`job`)
 //! that may wait; `keys` is the core's part. Not known here: how a slot changes its owner.
@@ -224,6 +225,19 @@ pub fn cron(core: &mut Core) {
 /// Before a command runs: true when it would change a key that is on its way, and must wait.
 pub fn must_wait(core: &Core, id: ClientId, command: &'static Command, args: &[&[u8]]) -> bool {
     !core.migrations.locks.is_empty() && keys::writes_locked(core, id, command, args)
+}
+
+/// A command begins: keys on their way that it writes, although nobody could know, become dirty.
+pub fn before_run(core: &mut Core, db: usize, command: &Command, args: &[&[u8]]) {
+    let locks = &mut core.migrations.locks;
+    if locks.is_empty() || !command.is_write() {
+        return;
+    }
+    crate::keys::visit(command, args, |at, _| {
+        if let Some(key) = args.get(at) {
+            locks.touched(db, key);
+        }
+    });
 }
 
 #[cfg(test)]

@@ -55,6 +55,6 @@ fn must_not_add(core: &Core, id: ClientId, command: &'static Command, args: &[&[
 }
 
 /// A script may write the keys that it names.
-fn runs_a_script(command: &Command) -> bool {
+pub(crate) fn runs_a_script(command: &Command) -> bool {
     matches!(command.name, "eval" | "evalsha" | "fcall")
 }

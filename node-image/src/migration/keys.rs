@@ -16,12 +16,16 @@ use crate::clients::ClientId;
 use crate::commands::{Command, CommandError};
 use crate::core::Core;
 use crate::keys;
+use crate::waiting::runs_a_script;
 
 /// Keys in one batch.
 const BATCH_KEYS_MAX: usize = 256;
 
 /// Bytes of values in one batch.
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
+
+/// What MIGRATE says of a key that something wrote while it was on its way.
+const CHANGED: &str = "IOERR a key changed while it was on its way; it stays on this node";
 
 /// Time for one batch.
 const BATCH_TIME_MAX: Duration = Duration::from_millis(4);
@@ -32,11 +36,17 @@ const BATCH_TIME_MAX: Duration = Duration::from_millis(4);
 /// A suspect is served here, also when it is deleted here: were its client sent to the target, it
 /// might find the old copy alive. The next batch settles the matter: a suspect that is here
 /// replaces the copy, one that is gone is deleted over there too.
+///
+/// Commands that say which keys they write wait for a lock. Some do not say: a script that writes
+/// keys it did not name, a client that is woken to move an element to a locked list. What they
+/// write becomes *dirty*: the copy that the target has is an old one, so that the key stays here,
+/// as a suspect.
 #[derive(Debug, Default)]
 pub struct Locks {
     next: u64,
     held: BTreeMap<u64, Vec<(usize, Vec<u8>)>>,
     keys: HashSet<(usize, Vec<u8>)>,
+    dirty: HashSet<(usize, Vec<u8>)>,
     suspects: HashSet<Vec<u8>>,
 }
 
@@ -49,6 +59,19 @@ impl Locks {
     /// True when the key is on its way.
     pub fn holds(&self, db: usize, key: &[u8]) -> bool {
         !self.keys.is_empty() && self.keys.contains(&(db, key.to_vec()))
+    }
+
+    /// The key has changed, although it may be on its way.
+    pub fn touched(&mut self, db: usize, key: &[u8]) {
+        if self.holds(db, key) {
+            self.dirty.insert((db, key.to_vec()));
+        }
+    }
+
+    /// All keys of a database have changed; `None`: of all databases.
+    pub fn touched_all(&mut self, db: Option<usize>) {
+        let hit = self.keys.iter().filter(|(of, _)| db.is_none_or(|db| db == *of));
+        self.dirty.extend(hit.cloned());
     }
 
     /// True when another node may have a copy of the key although it belongs here.
@@ -75,13 +98,16 @@ impl Locks {
         self.next
     }
 
-    /// Unlocks; gives the keys in the order in which they were locked.
-    fn unlock(&mut self, lock: u64) -> Vec<(usize, Vec<u8>)> {
-        let keys = self.held.remove(&lock).unwrap_or_default();
-        for key in &keys {
-            self.keys.remove(key);
+    /// Unlocks; gives the keys in the order in which they were locked, and for each whether it is
+    /// dirty.
+    fn unlock(&mut self, lock: u64) -> Vec<(usize, Vec<u8>, bool)> {
+        let mut unlocked = Vec::new();
+        for key in self.held.remove(&lock).unwrap_or_default() {
+            self.keys.remove(&key);
+            let dirty = self.dirty.remove(&key);
+            unlocked.push((key.0, key.1, dirty));
         }
-        keys
+        unlocked
     }
 }
 
@@ -96,7 +122,7 @@ pub(super) fn writes_locked(
     let locks = &core.migrations.locks;
     let touches = |command: &Command, args: &[&[u8]]| {
         let mut hit = matches!(command.name, "flushall" | "flushdb" | "swapdb");
-        if command.is_write() && !hit {
+        if (command.is_write() || runs_a_script(command)) && !hit {
             keys::visit(command, args, |at, _| {
                 hit |= args.get(at).is_some_and(|key| locks.holds(client.db, key));
             });
@@ -133,7 +159,8 @@ pub(crate) fn on_order(core: &mut Core, order: KeyOrder) {
             let _ = reply.send(());
         }
         KeyOrder::Delivered { lock, arrived, token, result, connection } => {
-            finish(core, lock, &arrived, false);
+            let changed = finish(core, lock, &arrived, false);
+            let result = if changed { result.and(Err(CHANGED.to_owned())) } else { result };
             if let Some(Kept(target, peer)) = connection {
                 core.migrations.movers.keep(target, *peer);
             }
@@ -199,19 +226,26 @@ pub(crate) fn pack(core: &mut Core, db: usize, key: &[u8]) -> Option<Packed> {
     Some(Packed { key: key.to_vec(), ttl_ms, value, limits })
 }
 
-/// Deletes what arrived and unlocks everything. Clients that waited are looked at again by the
-/// event loop later in this turn.
-fn finish(core: &mut Core, lock: u64, arrived: &[usize], unsure: bool) {
+/// Deletes what arrived and unlocks everything; true when something that arrived has changed
+/// since and stays. Clients that waited are looked at again by the event loop later in this turn.
+fn finish(core: &mut Core, lock: u64, arrived: &[usize], unsure: bool) -> bool {
     let keys = core.migrations.locks.unlock(lock);
+    let suspects = &mut core.migrations.locks.suspects;
     if unsure {
-        core.migrations.locks.suspects.extend(keys.iter().map(|(_, key)| key.clone()));
+        suspects.extend(keys.iter().map(|(_, key, _)| key.clone()));
     }
-    for (_, key) in arrived.iter().filter_map(|at| keys.get(*at)) {
-        core.migrations.locks.suspects.remove(key);
+    let arrived = arrived.iter().filter_map(|at| keys.get(*at));
+    let (stay, go): (Vec<_>, Vec<_>) = arrived.partition(|(_, _, dirty)| *dirty);
+    for (_, key, _) in &go {
+        suspects.remove(key);
+    }
+    // Slots are there only in a cluster: elsewhere nothing would ever settle a suspicion.
+    if core.is_cluster() {
+        core.migrations.locks.suspects.extend(stay.iter().map(|(_, key, _)| key.clone()));
     }
     // A node that lost its role meanwhile must not delete: its primary knows better.
     if !core.replication.is_replica() {
-        for (db, key) in arrived.iter().filter_map(|at| keys.get(*at)) {
+        for (db, key, _) in go {
             if core.store.remove(*db, key, core.now_ms) {
                 core.record_own_effect(*db, key, &[b"DEL", &key[..]]);
                 core.touched(*db, key);
@@ -219,6 +253,7 @@ fn finish(core: &mut Core, lock: u64, arrived: &[usize], unsure: bool) {
             core.end_unit();
         }
     }
+    !stay.is_empty()
 }
 
 /// Packs and locks the keys of a MIGRATE. None when none of them exists; an error when one is on
@@ -249,11 +284,30 @@ mod tests {
         let first = locks.lock(0, [b"a".to_vec(), b"b".to_vec()].into_iter());
         let second = locks.lock(1, [b"a".to_vec()].into_iter());
         assert!(locks.holds(0, b"a") && locks.holds(1, b"a") && !locks.holds(1, b"b"));
-        assert_eq!(locks.unlock(first), [(0, b"a".to_vec()), (0, b"b".to_vec())]);
+        let both = [(0, b"a".to_vec(), false), (0, b"b".to_vec(), false)];
+        assert_eq!(locks.unlock(first), both);
         assert!(!locks.holds(0, b"a") && locks.holds(1, b"a"));
         assert_eq!(locks.unlock(first), []);
         locks.unlock(second);
         assert!(locks.is_empty());
+    }
+
+    #[test]
+    fn a_key_that_changes_under_its_lock_is_dirty_until_the_lock_is_opened() {
+        let mut locks = Locks::default();
+        locks.touched(0, b"a");
+        let lock = locks.lock(0, [b"a".to_vec(), b"b".to_vec()].into_iter());
+        locks.touched(0, b"b");
+        locks.touched(1, b"a");
+        let keys = [(0, b"a".to_vec(), false), (0, b"b".to_vec(), true)];
+        assert_eq!(locks.unlock(lock), keys);
+        let lock = locks.lock(0, [b"b".to_vec()].into_iter());
+        assert_eq!(locks.unlock(lock), [(0, b"b".to_vec(), false)]);
+        let lock = locks.lock(3, [b"b".to_vec()].into_iter());
+        locks.touched_all(Some(2));
+        assert!(locks.dirty.is_empty());
+        locks.touched_all(None);
+        assert_eq!(locks.unlock(lock), [(3, b"b".to_vec(), true)]);
     }
 
     #[test]

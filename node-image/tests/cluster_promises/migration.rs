@@ -1,6 +1,7 @@
 //! Slots move under running writes, by our job and by redis-cli, and nothing is lost.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -13,8 +14,16 @@ use crate::nodes::{Cluster, PATIENCE, redis_cli, until};
 
 const LISTS: usize = 200;
 
+/// How a push is said: itself, or by a script.
+const PLAIN: &[&str] = &["RPUSH"];
+const SCRIPT: &[&str] = &["EVAL", "return redis.call('RPUSH', KEYS[1], ARGV[1])", "1"];
+
 /// Pushes numbers onto lists until told to stop; gives what was acknowledged for each list.
-fn writer(ports: Vec<u16>, stop: Arc<AtomicBool>) -> JoinHandle<BTreeMap<String, Vec<String>>> {
+fn writer(
+    push: &'static [&'static str],
+    ports: Vec<u16>,
+    stop: Arc<AtomicBool>,
+) -> JoinHandle<BTreeMap<String, Vec<String>>> {
     std::thread::spawn(move || {
         let mut client = ClusterClient::new(&ports);
         let mut acknowledged: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -23,7 +32,7 @@ fn writer(ports: Vec<u16>, stop: Arc<AtomicBool>) -> JoinHandle<BTreeMap<String,
                 break;
             }
             let (key, id) = (format!("list:{}", n % LISTS), n.to_string());
-            let reply = client.call(&["RPUSH", &key, &id], PATIENCE).unwrap();
+            let reply = client.call(&[push, &[&key, &id]].concat(), PATIENCE).unwrap();
             let ids = acknowledged.entry(key.clone()).or_default();
             ids.push(id);
             assert_eq!(text(&reply), ids.len().to_string(), "the place in {key}");
@@ -56,11 +65,20 @@ fn wait_job(cluster: &Cluster, node: usize) -> u64 {
 
 #[test]
 fn slots_move_under_writes_and_every_acknowledged_write_stays_in_its_place() {
+    move_under_writes(PLAIN);
+}
+
+#[test]
+fn slots_move_under_scripts_and_every_acknowledged_write_stays_in_its_place() {
+    move_under_writes(SCRIPT);
+}
+
+fn move_under_writes(push: &'static [&'static str]) {
     // A primary that has given its last slot away would follow the new owner, as Redis' does.
     let cluster = Cluster::create(3, 0, &["--cluster-allow-replica-migration", "no"]);
     let ports = cluster.ports();
     let stop = Arc::new(AtomicBool::new(false));
-    let writers = writer(ports.clone(), Arc::clone(&stop));
+    let writers = writer(push, ports.clone(), Arc::clone(&stop));
     std::thread::sleep(Duration::from_millis(300));
     let target = cluster.nodes[2].id();
     let order = format!("CLUSTER MIGRATESLOTS SLOTSRANGE 0 5460 NODE {target}");
@@ -169,7 +187,7 @@ fn redis_cli_reshards_in_the_classic_way_under_writes() {
     let cluster = Cluster::create(3, 0, &[]);
     let ports = cluster.ports();
     let stop = Arc::new(AtomicBool::new(false));
-    let writers = writer(ports.clone(), Arc::clone(&stop));
+    let writers = writer(PLAIN, ports.clone(), Arc::clone(&stop));
     std::thread::sleep(Duration::from_millis(200));
     let words = [
         "--cluster",
@@ -238,4 +256,54 @@ fn migrate_to_a_silent_target_gives_up_after_its_time_and_others_are_served_mean
     assert!(begin.elapsed() < Duration::from_millis(1000), "{:?}", begin.elapsed());
     assert!(waiting.join().unwrap().starts_with("-IOERR"));
     assert_eq!(node.ask("SET foo baz"), "OK");
+}
+
+/// A target that takes keys and says so when it is told to.
+struct SlowTarget {
+    port: u16,
+    taken: std::sync::mpsc::Receiver<()>,
+    answer: std::sync::mpsc::Sender<()>,
+}
+
+impl SlowTarget {
+    fn start() -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (say_taken, taken) = std::sync::mpsc::channel();
+        let (answer, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 4096]).unwrap();
+            say_taken.send(()).unwrap();
+            told.recv().unwrap();
+            stream.write_all(b"+OK\r\n").unwrap();
+            // Open until the test is over.
+            let _ = told.recv();
+        });
+        Self { port, taken, answer }
+    }
+}
+
+#[test]
+fn a_key_that_a_script_wrote_without_naming_it_while_it_moved_stays_here() {
+    let cluster = Cluster::create(3, 0, &[]);
+    let node = &cluster.nodes[2];
+    assert_eq!(node.ask("SET foo old"), "OK");
+    let target = SlowTarget::start();
+    let (mut mover, mut waiting) = (node.open(), node.open());
+    let order = format!("MIGRATE 127.0.0.1 {} foo 0 20000", target.port);
+    let mover = std::thread::spawn(move || mover.text(&order));
+    target.taken.recv().unwrap();
+    let named = ["EVAL", "return redis.call('APPEND', KEYS[1], ARGV[1])", "1", "foo", "!"];
+    let named = std::thread::spawn(move || text(&waiting.call(&named).unwrap()));
+    let unnamed = ["EVAL", "return redis.call('SET', 'foo', 'new')", "0"];
+    assert_eq!(text(&node.open().call(&unnamed).unwrap()), "OK");
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(!named.is_finished(), "a script that names its key waits");
+    assert_eq!(node.ask("GET foo"), "new");
+    target.answer.send(()).unwrap();
+    let answer = mover.join().unwrap();
+    assert!(answer.starts_with("-IOERR a key changed"), "{answer}");
+    assert_eq!(named.join().unwrap(), "4");
+    assert_eq!(node.ask("GET foo"), "new!");
 }
