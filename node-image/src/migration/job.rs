@@ -37,6 +37,9 @@ use crate::shared::Shared;
 /// Why a batch is refused while the cluster or a client has paused writes: it will pass.
 pub(super) const PAUSED: &str = "writes are paused";
 
+/// The order by which the target becomes the owner.
+const CLAIM: &str = "CLAIMSLOTS";
+
 /// Keys of a group of slots, about.
 const GROUP_KEYS: u64 = 1000;
 
@@ -45,6 +48,13 @@ const GROUP_SLOTS_MAX: u16 = 256;
 
 /// How long an answer of the target is waited for.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the target may take to make a change of slots durable: no key is locked meanwhile, and
+/// a disk that others use may keep it waiting for longer than a client would.
+const SLOTS_PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long the routing may take to show what the cluster value has decided.
+const ROUTING_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long a broken connection is opened again.
 const RECONNECT_FOR: Duration = Duration::from_secs(3);
@@ -91,7 +101,7 @@ fn run(job: &Arc<Job>, road: Road) {
         job.slots.len(),
         job.target
     );
-    let mut runner = Runner { job, road, peer: None, replica_rest: 0, moved_in_group: 0 };
+    let mut runner = Runner { job, road, peer: None, replica_rest: 0, must_keep_marks: false };
     let (state, reason) = match runner.move_all() {
         Ok(()) => (JobState::Success, String::new()),
         Err(JobError::Cancelled) => (JobState::Cancelled, String::new()),
@@ -111,7 +121,8 @@ struct Runner<'a> {
     road: Road,
     peer: Option<Peer>,
     replica_rest: u32,
-    moved_in_group: u64,
+    /// The target may have keys of the group, or own its slots: marks here must stay.
+    must_keep_marks: bool,
 }
 
 impl Runner<'_> {
@@ -124,7 +135,8 @@ impl Runner<'_> {
             if self.job.is_cancelled() {
                 return Err(JobError::Cancelled);
             }
-            self.moved_in_group = 0;
+            // Those that stand are of a job whose last word the target may have, and not answered.
+            self.must_keep_marks = self.any_marked(&group);
             if let Err(error) = self.move_group(&group) {
                 self.leave_in_order(&group);
                 return Err(error);
@@ -139,10 +151,40 @@ impl Runner<'_> {
         self.job.slots.intersection(&routing.slots_of(self.job.source))
     }
 
+    fn any_marked(&self, slots: &SlotSet) -> bool {
+        let routing = self.road.shared.bus.routing();
+        slots.iter().any(|slot| routing.migrating_to(slot).is_some())
+    }
+
+    /// Marks slots here; gives those that are marked. A claim that an earlier job sent without
+    /// hearing an answer may count at any time: slots that are over there are done.
+    fn mark(&self, slots: &SlotSet) -> Result<SlotSet, JobError> {
+        let begin = Instant::now();
+        loop {
+            let slots = slots.intersection(&self.slots_here());
+            if slots.is_empty() {
+                return Ok(slots);
+            }
+            let Err(error) = self.change_here(&slots, SlotChange::Migrating(self.job.target))
+            else {
+                return Ok(slots);
+            };
+            while slots.difference(&self.slots_here()).is_empty() {
+                if begin.elapsed() >= ROUTING_PATIENCE {
+                    return Err(error);
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+
     fn move_group(&mut self, slots: &SlotSet) -> Result<(), JobError> {
         let (source, target) = (self.job.source, self.job.target);
         self.tell_target("IMPORTSLOTS", slots)?;
-        self.change_here(slots, SlotChange::Migrating(target))?;
+        let slots = &self.mark(slots)?;
+        if slots.is_empty() {
+            return Ok(());
+        }
         let paused_since = Instant::now();
         loop {
             let batch: Batch = {
@@ -162,7 +204,8 @@ impl Runner<'_> {
             }
         }
         tracing::debug!("Node {target} claims {} slots of node {source}.", slots.len());
-        self.tell_target("CLAIMSLOTS", slots)?;
+        self.tell_target(CLAIM, slots)?;
+        self.must_keep_marks = true;
         self.change_here(slots, SlotChange::Node(target))
     }
 
@@ -176,7 +219,7 @@ impl Runner<'_> {
         let bytes = arrived.iter().map(bytes).sum();
         let (lock, unsure) = (batch.lock, outcome.is_err());
         self.ask_core(|reply| KeyOrder::Finish { lock, arrived, unsure, reply })?;
-        self.moved_in_group += keys;
+        self.must_keep_marks |= keys > 0;
         self.job.keys_moved.fetch_add(keys, Relaxed);
         self.job.bytes_moved.fetch_add(bytes, Relaxed);
         let now_ms = unix_ms();
@@ -273,11 +316,20 @@ impl Runner<'_> {
         }
         let begin = Instant::now();
         loop {
-            let error = match self.peer().and_then(|peer| peer.call(&words)) {
+            let called = self.peer().and_then(|peer| {
+                peer.set_patience(SLOTS_PATIENCE);
+                let answer = peer.call(&words);
+                peer.set_patience(ANSWER_PATIENCE);
+                answer
+            });
+            let error = match called {
                 Ok(_) => return Ok(()),
                 Err(error @ PeerError::Refused(_)) => return Err(error.into()),
                 Err(error) => error,
             };
+            // A claim without an answer may count later: what was written here meanwhile, had the
+            // marks gone, would be lost with the slots.
+            self.must_keep_marks |= name == CLAIM && matches!(error, PeerError::Broken(_));
             self.peer = None;
             if begin.elapsed() >= RECONNECT_FOR || self.job.is_cancelled() {
                 return Err(error.into());
@@ -302,9 +354,10 @@ impl Runner<'_> {
     }
 
     /// A group of which no key has moved needs no marks: without them the source alone serves it,
-    /// new keys included. With keys on both sides the marks must stay, and a new job goes on.
+    /// new keys included. With keys on both sides, or a claim on its way, the marks must stay, and
+    /// a new job goes on.
     fn leave_in_order(&mut self, slots: &SlotSet) {
-        if self.moved_in_group > 0 {
+        if self.must_keep_marks {
             return;
         }
         let still_here = slots.intersection(&self.slots_here());
