@@ -20,26 +20,32 @@ fn the_operator_killed_ten_times_during_a_scale_out_finishes_it() {
     sleep(Duration::from_secs(5));
     let operators = World { namespace: "holdfast-system".to_owned() };
     let start = Instant::now();
-    world.kubectl(&["scale", "rediscluster/cache", "--replicas=5"]);
-    let mut during = 0;
+    let mut shards = 5;
+    let scale = |shards: usize| {
+        world.kubectl(&["scale", "rediscluster/cache", &format!("--replicas={shards}")]);
+    };
+    scale(shards);
     for kill in 0..KILLS {
         let leader = running_leader(&operators);
+        // The nodes go on moving slots while nobody leads; a wish that has come true before the
+        // last kill is followed by the next one, so that every kill falls into a scale-out.
+        if world.is_ready("cache") {
+            shards += 1;
+            scale(shards);
+        }
         // Uneven pauses, so that the kills fall on different steps of the plan.
-        sleep(Duration::from_millis((kill * 7919 + 1) % 1300));
-        let done = world.is_ready("cache");
-        during += u64::from(!done);
+        sleep(Duration::from_millis(100 + (kill * 7919) % 1500));
         kill_operator(&operators, &leader);
-        println!("kill {kill}: {leader} after {:?}, scaled out: {done}", start.elapsed());
+        println!("kill {kill}: {leader} after {:?}, to {shards} shards", start.elapsed());
     }
-    assert!(during >= KILLS / 2, "the scale-out ended before most of the kills: {during}");
     world.wait_ready("cache", Duration::from_secs(600));
-    println!("scaled out past ten kills, {during} on the way, in {:?}", start.elapsed());
+    println!("scaled out to {shards} past ten kills in {:?}", start.elapsed());
     let outcome = load.finish(&world, "cache", &[]);
     assert_eq!(outcome.lost, 0, "{outcome}");
     assert_eq!(outcome.doubled, 0, "{outcome}");
     let found = keys_on_primaries(&world, "cache", &password);
     assert!(found.values().all(|copies| *copies == 1), "a key stands on two primaries");
-    assert_eq!(world.pods("cache").len(), 10);
+    assert_eq!(world.pods("cache").len(), 2 * shards);
     world.end();
 }
 
