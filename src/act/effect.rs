@@ -192,6 +192,12 @@ fn orders(step: &Step) -> Vec<Effect> {
         Step::AddSlots { on, slots, .. } => {
             vec![order_of(on, ["CLUSTER", "ADDSLOTSRANGE"], bounds(slots), [])]
         }
+        Step::FreeSlots { on, node_id, .. } if on.node_id == *node_id => {
+            vec![order(on, &["CLUSTER", "FLUSHSLOTS"])]
+        }
+        Step::FreeSlots { on, slots, .. } => {
+            vec![order_of(on, ["CLUSTER", "DELSLOTSRANGE"], bounds(slots), [])]
+        }
         Step::Replicate { on, primary_id } => {
             vec![order(on, &["CLUSTER", "REPLICATE", &primary_id.to_string()])]
         }
@@ -322,6 +328,16 @@ mod tests {
             lost: false,
         };
         assert_eq!(words(&step), ["cache-0-0: CLUSTER ADDSLOTSRANGE 5461 10922"]);
+    }
+
+    #[test]
+    fn a_lame_owner_gives_up_its_slots_only_while_it_is_empty() {
+        let on = address("cache-0-0");
+        let slots = SlotSet::from_ranges(&[(0, 99)]);
+        let own = Step::FreeSlots { on: on.clone(), node_id: on.node_id, slots: slots.clone() };
+        assert_eq!(words(&own), ["cache-0-0: CLUSTER FLUSHSLOTS"]);
+        let believed = Step::FreeSlots { on, node_id: "d".repeat(40).parse().unwrap(), slots };
+        assert_eq!(words(&believed), ["cache-0-0: CLUSTER DELSLOTSRANGE 0 99"]);
     }
 
     #[test]

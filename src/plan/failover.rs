@@ -19,8 +19,9 @@ use super::topology::{Heard, Member, Topology};
 use super::waiting::WaitingFor;
 use super::{Context, Plan};
 use crate::api::{DataLossPolicy, QuorumLoss};
-use crate::resources::shard_name;
+use crate::resources::{pod_name, shard_name};
 use holdfast_wire::id::NodeId;
+use holdfast_wire::slot::SlotSet;
 
 /// How long the nodes are left to elect by themselves.
 const ELECTION_MS: u64 = 1000;
@@ -132,14 +133,15 @@ fn declare_dead(topology: &Topology<'_>, down: &Down<'_, '_>, plan: &mut Plan) {
     }
 }
 
-/// The replica with most of the primary's writes. One that never had a full copy is none, and
-/// one whose pod is on its way out only stands where there is no other.
+/// The replica with most of the primary's writes. One that never had a full copy is none. Of two
+/// that are level the one whose pod stays; but one that is ahead stands also when its pod is on
+/// its way out, since it can hand over what it has, and nobody can give it back.
 fn best_replica<'t, 'a>(topology: &'t Topology<'a>, down: &Down<'_, '_>) -> Option<&'t Member<'a>> {
     topology
         .replicas_of(down.id)
         .filter(|member| member.is_ready() && has_a_copy(member, down))
         .max_by(|a, b| {
-            let rank = |member: &Member<'_>| (!member.pod.deleting, member.state.offset);
+            let rank = |member: &Member<'_>| (member.state.offset, !member.pod.deleting);
             rank(a).cmp(&rank(b)).then_with(|| b.pod.name.cmp(&a.pod.name))
         })
 }
@@ -231,11 +233,10 @@ fn without_copy(context: &Context<'_>, down: &Down<'_, '_>, about: &str, plan: &
         plan.wait(WaitingFor::ProofOfDeath, about, message.to_owned());
         return;
     };
-    // A pod that does not answer may hold a copy, and so may a follower that is not a member.
-    let everybody_answers = match down.shard {
-        Some(shard) => context.whole_shard_answers(shard),
-        None => context.all_pods_answer(),
-    };
+    if let Some((reason, message)) = copy_may_come_back(context, down) {
+        plan.wait(reason, about, message);
+        return;
+    }
     let mut others = topology.heard.values().filter(|heard| {
         heard.id != down.id
             && (heard.primary_id == Some(down.id)
@@ -245,12 +246,57 @@ fn without_copy(context: &Context<'_>, down: &Down<'_, '_>, about: &str, plan: &
         let message = "every copy of these slots that is known is gone; spec.dataLossPolicy \
                        ReassignEmpty would hand them out empty";
         plan.wait(WaitingFor::LostSlots, about, message.to_owned());
-    } else if !everybody_answers || others.any(|heard| !is_proven_gone(context, heard)) {
+    } else if others.any(|heard| !is_proven_gone(context, heard)) {
         let message = "the slots are handed out empty when no node could hold a copy any more";
         plan.wait(WaitingFor::ProofOfDeath, about, message.to_owned());
     } else {
-        reassign_empty(topology, down, proof, about, plan);
+        reassign_empty(context, down, proof, about, plan);
     }
+}
+
+/// Who may still bring a copy, whatever the policy is. A container that has ended proves a death
+/// and no loss: the next one may find the data. A node that loads or leaves may hold some that it
+/// cannot serve just now, and so may a pod that does not answer.
+fn copy_may_come_back(context: &Context<'_>, down: &Down<'_, '_>) -> Option<(WaitingFor, String)> {
+    let topology = &context.topology;
+    let is_near = |member: &&Member<'_>| {
+        member.id != down.id
+            && (member.primary_id == Some(down.id) || down.shard == Some(member.pod.shard))
+    };
+    let near = || topology.members.values().filter(is_near);
+    if let Some(member) = near().find(|member| member.is_loading()) {
+        let message = format!("{} still loads and may hold a copy of the slots", member.pod.name);
+        return Some((WaitingFor::Loading, message));
+    }
+    if let Some(member) = near().find(|member| member.is_leaving()) {
+        let message = format!("{} is leaving and may hold a copy of the slots", member.pod.name);
+        return Some((WaitingFor::Deletion, message));
+    }
+    let everybody_answers = match down.shard {
+        Some(shard) => context.whole_shard_answers(shard),
+        None => context.all_pods_answer(),
+    };
+    if everybody_answers {
+        return None;
+    }
+    let place = match down.how {
+        How::Silent(heard) => heard.place,
+        How::Lame(_) | How::Loading => None,
+    };
+    let place = place.filter(|(shard, ordinal)| {
+        context.will_have_pod(*shard, *ordinal) && context.member_at(*shard, *ordinal).is_none()
+    });
+    Some(match place {
+        Some((shard, ordinal)) => {
+            let name = pod_name(&context.cluster.name, shard, ordinal);
+            let message = format!("no replica could take over, so the slots wait for {name}");
+            (WaitingFor::PodRunning, message)
+        }
+        None => {
+            let message = "a pod of the shard does not answer and may hold a copy of the slots";
+            (WaitingFor::ProofOfDeath, message.to_owned())
+        }
+    })
 }
 
 /// Without volumes, that the pod went and its data with it.
@@ -268,12 +314,13 @@ fn is_proven_gone(context: &Context<'_>, heard: &Heard) -> bool {
 /// not its slots, and a takeover takes only those that it knows of. Only a follower that has no
 /// copy takes over first, since a node cannot forget whom it follows.
 fn reassign_empty(
-    topology: &Topology<'_>,
+    context: &Context<'_>,
     down: &Down<'_, '_>,
     proof: Proof,
     about: &str,
     plan: &mut Plan,
 ) {
+    let topology = &context.topology;
     let takeover = |heir: &Member<'_>| Step::Failover {
         on: heir.address(),
         primary_id: down.id,
@@ -309,13 +356,32 @@ fn reassign_empty(
             && member.slots.is_empty()
             && member.state.keys == 0
     });
-    plan.steps.push(match heir {
-        Some(heir) => Step::Replicate { on: heir.address(), primary_id: down.id },
-        None => Step::DeletePod {
+    match heir {
+        Some(heir) => {
+            plan.steps.push(Step::Replicate { on: heir.address(), primary_id: down.id });
+        }
+        // The volume remembers that there was data, so the next pod would be lame as well.
+        None if context.cluster.storage.is_some() => free_slots(topology, lame, plan),
+        None => plan.steps.push(Step::DeletePod {
             name: lame.pod.name.clone(),
             uid: lame.pod.uid.clone(),
             why: "it has lost its data and nobody holds a copy; an empty node takes its place"
                 .to_owned(),
-        },
-    });
+        }),
+    }
+}
+
+/// Takes a lame node's slots away from it, and from those who believe that it owns them. Then it
+/// is an empty primary, and slots without an owner are handed out as at birth.
+fn free_slots(topology: &Topology<'_>, lame: &Member<'_>, plan: &mut Plan) {
+    let free =
+        |on: &Member<'_>, slots| Step::FreeSlots { on: on.address(), node_id: lame.id, slots };
+    plan.steps.push(free(lame, lame.slots.clone()));
+    for member in topology.members.values() {
+        let Some(peer) = member.peers.get(&lame.id) else { continue };
+        let believed = SlotSet::from_ranges(&peer.slots).intersection(&lame.slots);
+        if !believed.is_empty() {
+            plan.steps.push(free(member, believed));
+        }
+    }
 }

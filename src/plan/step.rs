@@ -151,6 +151,16 @@ pub enum Step {
         /// Why it is known to be dead.
         proof: Proof,
     },
+    /// Slots of a lame owner of which no copy is left become free: `CLUSTER FLUSHSLOTS` on the
+    /// owner itself, which refuses it when it has keys after all, else `CLUSTER DELSLOTSRANGE`.
+    FreeSlots {
+        /// Who is told.
+        on: Address,
+        /// Who owns them.
+        node_id: NodeId,
+        /// The slots.
+        slots: SlotSet,
+    },
     /// `CLUSTER SET-CONFIG-EPOCH`, on a node that knows nobody yet.
     SetConfigEpoch {
         /// Who is told.
@@ -261,6 +271,9 @@ impl Step {
             Self::Forget { on, node_id } => write!(f, "tell {on} to forget {node_id}"),
             Self::GiveUp { on, node_id, proof } => {
                 write!(f, "tell {on} to give up {node_id} and its slots, since {proof}")
+            }
+            Self::FreeSlots { on, node_id, slots } => {
+                write!(f, "tell {on} to free slots {} of {node_id}", slots_text(slots))
             }
             Self::SetConfigEpoch { on, epoch } => {
                 write!(f, "tell {on} to set config epoch {epoch}")

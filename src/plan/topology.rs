@@ -171,6 +171,10 @@ impl Member<'_> {
         self.state.boot == BootState::Loading
     }
 
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.state.boot == BootState::Leaving
+    }
+
     pub(crate) fn is_serving_primary(&self) -> bool {
         self.is_ready() && self.state.role == NodeRole::Primary
     }

@@ -75,6 +75,11 @@ fn of_step(step: &Step) -> Option<EventNote> {
             "CopiesLost",
             format!("{node_id} is dead and no copy of its slots is left; they come back empty"),
         ),
+        Step::FreeSlots { node_id, .. } => note(
+            true,
+            "CopiesLost",
+            format!("{node_id} is lame and no copy of its slots is left; they come back empty"),
+        ),
         Step::AddSlots { on, slots, lost: true } => {
             let slots = slots_text(slots);
             note(true, "DataLost", format!("{} got slots {slots} empty: no copy is left", on.pod))

@@ -53,6 +53,14 @@ fn perform(world: &mut World, command: &str) -> String {
         "lose-volume" => {
             world.volumes.get_mut(rest).unwrap().1 = None;
         }
+        "boot" => {
+            let (pod, state) = rest.split_once(' ').unwrap();
+            world.pretend_boot(pod, Some(state).filter(|s| *s != "ready"));
+        }
+        "offset" => {
+            let (pod, offset) = rest.split_once(' ').unwrap();
+            world.node_in(pod).unwrap().offset = offset.parse().unwrap();
+        }
         "bad-image" => {
             let pod = world.pods.get_mut(rest).unwrap();
             pod.broken = true;

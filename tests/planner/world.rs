@@ -315,6 +315,16 @@ impl World {
         }
     }
 
+    pub(crate) fn node_in(&mut self, pod: &str) -> Option<&mut Node> {
+        self.nodes.get_mut(&self.pods.get(pod)?.node?)
+    }
+
+    /// The node in this pod answers that it is in this boot state.
+    pub(crate) fn pretend_boot(&mut self, pod: &str, state: Option<&str>) {
+        let state = state.map(|state| serde_json::from_value(json!(state)).unwrap());
+        self.node_in(pod).unwrap().boot = state;
+    }
+
     /// A machine burns down: its processes end, and no kubelet says so.
     pub(crate) fn lose_machine(&mut self, machine: &str) {
         self.machines_gone.insert(machine.to_owned());

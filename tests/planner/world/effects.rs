@@ -3,9 +3,10 @@
 use holdfast::plan::{Address, FailoverMode, Proof, Step};
 use holdfast::resources::{Kind, Object, SecretPurpose};
 use holdfast_wire::id::NodeId;
+use holdfast_wire::slot::SlotSet;
 use serde_json::json;
 
-use super::nodes::Job;
+use super::nodes::{Job, Node};
 use super::{Set, World};
 
 impl World {
@@ -59,6 +60,7 @@ impl World {
                 node.slots = node.slots.union(slots);
                 Ok(())
             }
+            Step::FreeSlots { on, node_id, slots } => self.free_slots(on, *node_id, slots),
             Step::Replicate { on, primary_id } => self.follow(on, *primary_id),
             Step::Failover { on, primary_id, mode, proof } => {
                 self.fail_over(on, *primary_id, *mode, proof.as_ref())
@@ -192,6 +194,25 @@ impl World {
         self.drop_peer(node, id)
     }
 
+    /// Those who only believe in the owner need nothing in this model: they read its own word.
+    fn free_slots(&mut self, on: &Address, owner: NodeId, slots: &SlotSet) -> Result<(), String> {
+        let id = self.at(on)?;
+        if id != owner {
+            return Ok(());
+        }
+        let node = self.nodes.get_mut(&id).unwrap();
+        if !node.keyed.is_empty() {
+            return Err("it has keys".into());
+        }
+        node.slots = node.slots.difference(slots);
+        node.lame = false;
+        let is_copy = |node: &Node| node.alive && node.primary == Some(id);
+        if self.nodes.values().any(|node| is_copy(node) && !node.keyed.is_empty()) {
+            self.violations.push(format!("slots of {on} were freed although there is a copy"));
+        }
+        Ok(())
+    }
+
     fn drop_peer(&mut self, node: NodeId, id: NodeId) -> Result<(), String> {
         let node = self.nodes.get_mut(&node).unwrap();
         if node.primary == Some(id) {
@@ -244,6 +265,11 @@ impl World {
                 self.violations.push(format!("{on} took over from a living primary"));
             }
             _ => {}
+        }
+        let is_copy =
+            |node: &Node| node.alive && node.primary == Some(primary) && !node.keyed.is_empty();
+        if self.nodes[&id].keyed.is_empty() && self.nodes.values().any(is_copy) {
+            self.violations.push(format!("{on} is empty and took over, and another has a copy"));
         }
         self.promote(id);
         Ok(())

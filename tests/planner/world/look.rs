@@ -116,7 +116,11 @@ impl World {
             boot_id: node.boot_id.clone(),
             pod_uid: node.pod_uid.clone(),
             cluster_id: self.carried.cluster_id.clone().unwrap_or_default(),
-            boot: if node.lame { BootState::Lame } else { BootState::Ready },
+            boot: match node.boot {
+                Some(boot) => boot,
+                None if node.lame => BootState::Lame,
+                None => BootState::Ready,
+            },
             role,
             primary_id: node.primary.map(|id| id.to_string()).unwrap_or_default(),
             link_up: node.link_up,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_wire::id::NodeId;
 use holdfast_wire::slot::SlotSet;
+use holdfast_wire::state::BootState;
 
 use super::World;
 
@@ -21,6 +22,8 @@ pub(crate) struct Node {
     /// Its files are gone, so it can never come back.
     pub(crate) gone: bool,
     pub(crate) lame: bool,
+    /// A state in which it answers and does not serve, until it is taken back.
+    pub(crate) boot: Option<BootState>,
     pub(crate) pod: String,
     pub(crate) pod_uid: String,
     pub(crate) boot_id: String,
@@ -56,9 +59,9 @@ impl World {
         id
     }
 
-    /// A process starts with this identity; without a volume its keys are gone.
+    /// A process starts with this identity; without a volume or persistence its keys are gone.
     pub(super) fn restart_node(&mut self, id: NodeId, pod: &str, number: u64) {
-        let keeps_keys = self.has_storage();
+        let keeps_keys = self.has_storage() && self.spec["persistence"]["mode"] != "none";
         let (uid, ip) = (self.pods[pod].uid.clone(), self.pods[pod].ip.clone());
         let node = self.nodes.get_mut(&id).unwrap();
         let had_keys = !node.keyed.is_empty();
@@ -71,6 +74,7 @@ impl World {
         node.jobs.clear();
         node.failed.clear();
         node.offset = 0;
+        node.boot = None;
         if keeps_keys {
             node.offset = u64::from(node.keyed.len());
         } else {
@@ -162,6 +166,7 @@ impl World {
             let failing = self.alive_ids().into_iter().find(|id| {
                 let node = &self.nodes[id];
                 node.primary == Some(owner)
+                    && node.boot.is_none()
                     && node.offset > 0
                     && (node.failed.contains(&owner) && self.has_majority()
                         || self.nodes[&owner].lame && self.nodes[&owner].alive)
