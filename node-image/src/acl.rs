@@ -28,7 +28,7 @@ pub use rule::RuleError;
 pub use selector::{Denied, Selector};
 pub use user::{User, hex};
 
-use crate::clients::{ClientId, ClientKind};
+use crate::clients::ClientId;
 use crate::commands::{Command, CommandError};
 use crate::config::{Config, Name};
 use crate::core::Core;
@@ -138,8 +138,8 @@ pub fn remove(core: &mut Core, name: &[u8]) -> bool {
 }
 
 fn end_all_of(core: &mut Core, ends: impl Fn(&User) -> bool) {
-    let normal = core.clients.iter().filter(|client| client.kind == ClientKind::Normal);
-    let ended: Vec<ClientId> = normal.filter(|c| ends(&c.user)).map(|client| client.id).collect();
+    let connected = core.clients.iter().filter(|client| !client.kind.is_own());
+    let ended: Vec<ClientId> = connected.filter(|c| ends(&c.user)).map(|c| c.id).collect();
     end(core, &ended);
 }
 
@@ -180,7 +180,7 @@ pub fn check(
     context: &'static str,
 ) -> Result<(), Denied> {
     let Some(client) = core.clients.get(id) else { return Ok(()) };
-    if client.kind != ClientKind::Normal || client.user.is_unrestricted() {
+    if client.kind.is_own() || client.user.is_unrestricted() {
         return Ok(());
     }
     let checked = client.user.check(command, args);

@@ -39,6 +39,14 @@ pub enum ClientKind {
     Loader,
 }
 
+impl ClientKind {
+    /// True for those that nobody has connected: they stand for what this node does itself, and
+    /// are neither checked nor redirected.
+    pub fn is_own(self) -> bool {
+        matches!(self, ClientKind::Primary | ClientKind::Loader)
+    }
+}
+
 /// CLIENT REPLY.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ReplyMode {

@@ -154,18 +154,22 @@ pub(super) fn admit(core: &mut Core, id: ClientId, args: &[&[u8]], asking: bool)
         Some(Stops::Writes) => writes || some_have & Flags::MAY_REPLICATE.0 != 0,
         Some(Stops::All) => true,
     };
-    // Replicas must go on acknowledging, or the pause would never see them in step.
-    let exempt =
-        core.clients.get(id).is_some_and(|c| c.kind != ClientKind::Normal) || is_unpause(command);
-    if (paused && !exempt) || crate::waiting::must_wait(core, id, command, args) {
+    if (paused && !comes_through_pauses(core, id, command))
+        || crate::waiting::must_wait(core, id, command, args)
+    {
         return Admitted::Paused;
     }
     Admitted::Run { command, slot }
 }
 
-/// CLIENT UNPAUSE must come through the pause that it ends.
-fn is_unpause(command: &Command) -> bool {
-    table::full_name(command).0 == "client"
+/// CLIENT UNPAUSE must come through the pause that it ends; and replicas must go on
+/// acknowledging, or the pause would never see them in step.
+fn comes_through_pauses(core: &Core, id: ClientId, command: &Command) -> bool {
+    match table::full_name(command) {
+        ("client", _) => true,
+        ("", "replconf") => core.clients.get(id).is_some_and(|c| c.kind == ClientKind::Replica),
+        _ => false,
+    }
 }
 
 /// A client that has subscribed in RESP2 could not tell replies from messages.
@@ -200,8 +204,8 @@ fn allowed_now(
     some_have: Flags,
     all_have: Flags,
 ) -> Result<(), CommandError> {
-    let normal = core.clients.get(id).is_some_and(|c| c.kind == ClientKind::Normal);
-    if !normal {
+    let Some(kind) = core.clients.get(id).map(|client| client.kind) else { return Ok(()) };
+    if kind.is_own() {
         return Ok(());
     }
     if core.shared.stats.loading.get() != 0 && !all_have.has(Flags::LOADING) {
@@ -227,6 +231,10 @@ fn allowed_now(
             "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
         ));
     }
+    let at_keys = Flags::READONLY.and(Flags::WRITE).and(Flags::MAY_REPLICATE);
+    if kind == ClientKind::Replica && some_have.0 & at_keys.0 != 0 {
+        return Err(CommandError::new("ERR Replica can't interact with the keyspace"));
+    }
     Ok(())
 }
 
@@ -246,7 +254,7 @@ fn route(
         return Ok(None);
     }
     let Some(client) = core.clients.get(id) else { return Ok(None) };
-    if client.kind != ClientKind::Normal {
+    if client.kind.is_own() {
         return Ok(first_slot(command, args));
     }
     let mut wanted = Wanted::default();

@@ -11,6 +11,7 @@ mod harness;
 mod input;
 mod notifications;
 mod pubsub;
+mod replicas;
 mod scripts;
 mod tls;
 mod tracking;
