@@ -34,10 +34,22 @@ pub enum Value {
     Text(String),
 }
 
+/// Hard bytes, soft bytes, seconds over the soft ones.
+type OutputLimit = (usize, usize, u64);
+
+#[derive(Debug, Clone, Default)]
+struct OutputLimits {
+    normal: OutputLimit,
+    replica: OutputLimit,
+    pubsub: OutputLimit,
+}
+
 /// A whole configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
     values: Vec<Value>,
+    /// `client-output-buffer-limit` as numbers, since every batch of requests asks for it.
+    output_limits: OutputLimits,
     /// `user` lines: a name and its rules.
     pub users: Vec<Vec<String>>,
     /// The file it was read from, absolute.
@@ -47,7 +59,14 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         let values = TABLE.iter().map(|directive| directive.kind.default_value(directive.default));
-        Config { values: values.collect(), users: Vec::new(), path: None }
+        let mut config = Config {
+            values: values.collect(),
+            output_limits: OutputLimits::default(),
+            users: Vec::new(),
+            path: None,
+        };
+        config.read_output_limits();
+        config
     }
 }
 
@@ -88,6 +107,9 @@ impl Config {
         let value = directive.kind.parse(words, &before)?;
         if let Some(place) = self.values.get_mut(directive.id as usize) {
             *place = value;
+        }
+        if directive.id == Name::ClientOutputBufferLimit {
+            self.read_output_limits();
         }
         Ok(())
     }
@@ -131,20 +153,33 @@ impl Config {
         numbers.chunks_exact(2).filter_map(|p| Some((*p.first()?, *p.get(1)?))).collect()
     }
 
-    /// Output buffer limits of a class of clients (`normal`, `replica`, `pubsub`): hard bytes,
+    /// Output buffer limits of a class of clients (`normal`, `slave`, `pubsub`): hard bytes,
     /// soft bytes, seconds over the soft ones; 0 is none.
-    pub fn output_limit(&self, class: &str) -> (usize, usize, u64) {
+    pub fn output_limit(&self, class: &str) -> OutputLimit {
+        match class {
+            "normal" => self.output_limits.normal,
+            "slave" => self.output_limits.replica,
+            "pubsub" => self.output_limits.pubsub,
+            _ => (0, 0, 0),
+        }
+    }
+
+    fn read_output_limits(&mut self) {
+        let mut limits = OutputLimits::default();
         let text = self.text(Name::ClientOutputBufferLimit);
         let words: Vec<&str> = text.split_whitespace().collect();
         for group in words.chunks_exact(4) {
-            if let [name, hard, soft, seconds] = group
-                && *name == class
-            {
-                let number = |word: &str| word.parse().unwrap_or(0_usize);
-                return (number(hard), number(soft), number(seconds) as u64);
+            let [class, hard, soft, seconds] = group else { continue };
+            let number = |word: &str| word.parse().unwrap_or(0_usize);
+            let limit = (number(hard), number(soft), number(seconds) as u64);
+            match *class {
+                "normal" => limits.normal = limit,
+                "slave" => limits.replica = limit,
+                "pubsub" => limits.pubsub = limit,
+                _ => {}
             }
         }
-        (0, 0, 0)
+        self.output_limits = limits;
     }
 }
 

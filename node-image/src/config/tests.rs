@@ -110,3 +110,15 @@ fn numbers_outside_their_bounds_are_refused() {
     let policy = table::find("maxmemory-policy").unwrap();
     assert!(config.set(policy, &["first-come"]).unwrap_err().contains("must be one of"));
 }
+
+#[test]
+fn limits_of_output_follow_each_change_of_their_directive() {
+    let mut config = config(&["--client-output-buffer-limit", "replica 2mb 1mb 60"]).unwrap();
+    assert_eq!(config.output_limit("slave"), (2 << 20, 1 << 20, 60));
+    let directive = TABLE.iter().find(|d| d.id == Name::ClientOutputBufferLimit).unwrap();
+    config.set(directive, &["normal", "5", "4", "3", "pubsub", "8", "7", "6"]).unwrap();
+    assert_eq!(config.output_limit("slave"), (2 << 20, 1 << 20, 60));
+    assert_eq!(config.clone().output_limit("normal"), (5, 4, 3));
+    assert_eq!(config.output_limit("pubsub"), (8, 7, 6));
+    assert_eq!(Config::default().output_limit("normal"), (0, 0, 0));
+}
