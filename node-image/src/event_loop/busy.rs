@@ -7,10 +7,14 @@
 //! little.
 //!
 //! What belongs to the script (its effects, its slot, who is being served) is set aside meanwhile.
+//! Time stands still for the script: a key whose time has come is hidden from others, and not
+//! removed before the script has ended, nor logged before what the script has done so far.
 //! Replicas, files and the mailbox wait for the end of the turn, as for every command. Not known
 //! here: which commands are let through (see `execute`).
 
 use std::mem::take;
+
+use holdfast_store::ExpiryRule;
 
 use super::{accept, socket};
 use crate::clients::ClientId;
@@ -25,6 +29,8 @@ pub(crate) fn look(core: &mut Core, running: ClientId) {
     let (executing, pushed) = (core.executing.take(), take(&mut core.pushed_to_executing));
     let now_ms = core.now_ms;
     core.now_ms = crate::clock::unix_ms() as i64;
+    let rule = core.store.expiry_rule();
+    core.store.set_expiry_rule(ExpiryRule::Hide);
     accept::accept_some(core);
     let mut scratch = vec![0; READ_BYTES];
     let ids: Vec<ClientId> = core
@@ -40,6 +46,7 @@ pub(crate) fn look(core: &mut Core, running: ClientId) {
     for id in take(&mut core.to_flush) {
         socket::flush(core, id);
     }
+    core.store.set_expiry_rule(rule);
     core.now_ms = now_ms;
     core.unit = unit;
     core.current_slot = slot;

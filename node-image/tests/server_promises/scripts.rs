@@ -97,6 +97,22 @@ fn transactions_meet_a_long_script_as_other_requests_do() {
 }
 
 #[test]
+fn no_key_leaves_in_the_middle_of_a_script_whoever_looks_at_it() {
+    let node = Node::start(&["--busy-reply-threshold", "20"]);
+    let (mut slow, mut other) = (node.client(), node.client());
+    other.ask("SET k v PX 300");
+    slow.send(&["EVAL", "while redis.call('exists', 'k') == 1 do end return 'left'", "0"]);
+    eventually("others hear of it", || other.ask("PING").starts_with("-BUSY"));
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert_eq!(other.ask("WATCH k"), "OK");
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    assert_eq!(other.ask("SCRIPT KILL"), "OK");
+    let said = text(&slow.receive());
+    assert!(said.contains("Script killed by user"), "{said}");
+    assert_eq!(other.ask("EXISTS k"), "0");
+}
+
+#[test]
 fn memory_that_a_script_may_hold_has_an_end() {
     let node = Node::start(&[]);
     let mut client = node.client();
