@@ -17,7 +17,7 @@
 //!
 //! Not known here: sockets (but for registering interest), what commands do.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use holdfast_cluster::SlotMap;
@@ -120,6 +120,8 @@ pub struct Core {
     pub(crate) to_flush: Vec<ClientId>,
     pub(crate) to_close: Vec<ClientId>,
     pub(crate) to_resume: Vec<ClientId>,
+    /// Clients whose sockets may hold more than one turn reads.
+    pub(crate) to_read: BTreeSet<ClientId>,
     pub(crate) paused: Vec<ClientId>,
     /// Stands for the primary; see [`ClientKind::Primary`].
     pub primary_client: ClientId,
@@ -194,6 +196,7 @@ impl Core {
             to_flush: Vec::new(),
             to_close: Vec::new(),
             to_resume: Vec::new(),
+            to_read: BTreeSet::new(),
             paused: Vec::new(),
             primary_client,
             loader_client,

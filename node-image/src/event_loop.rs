@@ -67,7 +67,6 @@ pub struct EventLoop {
     events: Events,
     mailbox: Receiver<ToCore>,
     scratch: Box<[u8]>,
-    to_read: Vec<ClientId>,
     /// Listeners that had more connections than one turn takes.
     to_accept: bool,
     next_tick_ms: i64,
@@ -82,7 +81,6 @@ impl EventLoop {
             events: Events::with_capacity(1024),
             mailbox,
             scratch: vec![0; READ_BYTES].into_boxed_slice(),
-            to_read: Vec::new(),
             to_accept: false,
             next_tick_ms: 0,
             ticks: 0,
@@ -127,7 +125,7 @@ impl EventLoop {
     }
 
     fn may_wait(&self, core: &Core, wait_ms: Option<u64>) -> Duration {
-        let busy = !self.to_read.is_empty()
+        let busy = !core.to_read.is_empty()
             || self.to_accept
             || !core.to_resume.is_empty()
             || !core.to_flush.is_empty()
@@ -162,7 +160,7 @@ impl EventLoop {
     fn serve_sockets(&mut self, core: &mut Core) {
         let ready: Vec<Ready> = self.events.iter().map(Ready::of).collect();
         self.events.clear();
-        for id in std::mem::take(&mut self.to_read) {
+        for id in std::mem::take(&mut core.to_read) {
             self.read_client(core, id, true);
         }
         if std::mem::take(&mut self.to_accept) {
@@ -195,9 +193,7 @@ impl EventLoop {
     fn resume_clients(&mut self, core: &mut Core) {
         self.resume_paused(core);
         for id in std::mem::take(&mut core.to_resume) {
-            if execute::run_input(core, id) {
-                core.to_resume.push(id);
-            }
+            execute::go_on(core, id);
         }
     }
 

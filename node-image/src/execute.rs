@@ -17,7 +17,7 @@ use holdfast_wire::resp::ReplyBuf;
 use holdfast_wire::resp::request::{Limits, Step};
 use holdfast_wire::slot::Slot;
 
-use crate::clients::{Blocked, ClientId, ReplyMode};
+use crate::clients::{Blocked, Client, ClientId, ClientKind, ReplyMode};
 use crate::commands::{
     AnswerToken, Command, CommandError, Ctx, Flags, Origin, Outcome, TimeoutReply, table,
 };
@@ -44,9 +44,24 @@ enum Ran {
     Paused,
 }
 
+/// Runs some of the requests that a client has sent; more of them have their turn later. A client
+/// that sends nothing more ends with the last of its replies, unless it would have to wait for
+/// others to get further ones.
+pub(crate) fn go_on(core: &mut Core, id: ClientId) {
+    if run_input(core, id) {
+        core.to_resume.push(id);
+        return;
+    }
+    // Promised replies and held back requests come back to here.
+    let ends = |client: &Client| client.half_closed && client.promised == 0 && !client.held_back;
+    if core.clients.get(id).is_some_and(ends) {
+        core.close_after_reply(id);
+    }
+}
+
 /// Runs the requests that a client has sent, until one must wait. Gives true when more whole
 /// requests may be left.
-pub fn run_input(core: &mut Core, id: ClientId) -> bool {
+fn run_input(core: &mut Core, id: ClientId) -> bool {
     let Some(client) = core.clients.get_mut(id) else { return false };
     if client.is_waiting() || client.close_after_reply || client.close_now {
         return false;
@@ -118,13 +133,14 @@ pub fn run_input(core: &mut Core, id: ClientId) -> bool {
 }
 
 /// A client that does not read its replies gets no more of them for now. Where a limit says how
-/// much may wait, it is the limit that ends it.
+/// much may wait, it is the limit that ends it. What waits for a replica is the stream, and its
+/// acknowledgements are not answered.
 fn holds_back(core: &mut Core, id: ClientId) -> bool {
     let has_limit = core.config.int(Name::MaxmemoryClients) != 0
         || core.config.output_limit("normal") != (0, 0, 0);
     let Some(client) = core.clients.get_mut(id) else { return false };
     let full = client.output.len() > BATCH_REPLY_BYTES_MAX;
-    client.held_back = full && !has_limit && !client.half_closed;
+    client.held_back = full && !has_limit && client.kind == ClientKind::Normal;
     client.held_back
 }
 

@@ -42,15 +42,7 @@ impl EventLoop {
         // What has come may be too much already, before it is understood.
         core.count_client(id);
         core.evict_clients();
-        if read > 0 && execute::run_input(core, id) {
-            core.to_resume.push(id);
-        }
-        match drained {
-            Drained::Yes => {}
-            Drained::No => self.to_read.push(id),
-            Drained::Ended => finish_client(core, id),
-            Drained::Broken => core.close(id),
-        }
+        run_what_came(core, id, read, &drained);
         check_input_size(core, id);
         core.count_client(id);
     }
@@ -129,27 +121,27 @@ pub(super) fn read_beside_script(core: &mut Core, id: ClientId, scratch: &mut [u
     let drained = read_all(client, scratch, false);
     let read = client.read_bytes - before;
     core.shared.stats.net_input_bytes.add(read);
-    if read > 0 && execute::run_input(core, id) {
-        core.to_resume.push(id);
-    }
-    match drained {
-        Drained::Yes | Drained::No => {}
-        Drained::Ended => finish_client(core, id),
-        Drained::Broken => core.close(id),
-    }
+    run_what_came(core, id, read, &drained);
     check_input_size(core, id);
 }
 
-/// The other side has sent its last request: it gets its replies, unless it would have to wait for
-/// others to get them.
-fn finish_client(core: &mut Core, id: ClientId) {
-    if let Some(client) = core.clients.get_mut(id) {
-        client.half_closed = true;
+/// Runs what has been read, and sees to what is left. Of an end it is told once: the client's last
+/// requests may take many turns, since its replies wait like those of any other.
+fn run_what_came(core: &mut Core, id: ClientId, read: u64, drained: &Drained) {
+    let mut has_ended = false;
+    if let (Drained::Ended, Some(client)) = (drained, core.clients.get_mut(id)) {
+        has_ended = !std::mem::replace(&mut client.half_closed, true);
     }
-    while execute::run_input(core, id) {}
-    match core.clients.get(id) {
-        Some(client) if client.blocked.is_none() && !client.paused => core.close_after_reply(id),
-        _ => core.close(id),
+    if read > 0 || has_ended {
+        execute::go_on(core, id);
+    }
+    match drained {
+        Drained::Yes | Drained::Ended => {}
+        // A TLS session may hold the rest, and no event would tell of it.
+        Drained::No => {
+            core.to_read.insert(id);
+        }
+        Drained::Broken => core.close(id),
     }
 }
 
@@ -238,5 +230,58 @@ pub(crate) fn check_output_size(core: &mut Core, id: ClientId) {
         );
         core.shared.stats.output_buffer_disconnections.add(1);
         core.close(id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::Arc;
+
+    use holdfast_store::{HashSeed, Store, StoreConfig};
+
+    use super::*;
+    use crate::config::Config;
+    use crate::core::Parts;
+    use crate::messages::mailbox;
+    use crate::shared::Shared;
+    use crate::transport::Socket;
+
+    fn core(registry: mio::Registry) -> Core {
+        let config = Arc::new(Config::default());
+        let log = crate::logging::start(&config).unwrap();
+        let boot_id = holdfast_wire::id::BootId([0; 16]);
+        Core::new(Parts {
+            shared: Arc::new(Shared::new(config, boot_id, String::new(), 0, log)),
+            store: Store::new(StoreConfig {
+                databases: 1,
+                cluster: false,
+                seed: HashSeed([0; 16]),
+            }),
+            to_bus: mailbox(None).0,
+            to_disk: mailbox(None).0,
+            to_core: mailbox(None).0,
+            registry,
+            now_ms: 0,
+        })
+    }
+
+    #[test]
+    fn what_a_look_beside_a_script_leaves_in_a_socket_is_read_in_the_next_turn() {
+        let poll = mio::Poll::new().unwrap();
+        let mut core = core(poll.registry().try_clone().unwrap());
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut other = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let socket = Socket::Plain(mio::net::TcpStream::from_std(socket));
+        let id = core.clients.add(ClientKind::Normal, Some(socket), 0);
+        let mut scratch = [0; 8];
+        other.write_all(&[b'\n'; 8 * READS_MAX + 8]).unwrap();
+        read_beside_script(&mut core, id, &mut scratch);
+        assert!(core.to_read.contains(&id));
+        core.to_read.clear();
+        read_beside_script(&mut core, id, &mut scratch);
+        assert!(core.to_read.is_empty());
     }
 }

@@ -86,14 +86,14 @@ fn a_large_value_goes_in_and_out_unchanged() {
 fn requests_before_a_half_close_are_answered_before_the_end() {
     let node = Node::start(&[]);
     let mut client = node.client();
-    let requests: Vec<u8> = (0..100).flat_map(|_| encode(&["PING"])).collect();
+    let requests: Vec<u8> = (0..5000).flat_map(|_| encode(&["PING"])).collect();
     client.send_raw(&requests);
     client.socket.shutdown(Shutdown::Write).unwrap();
     let mut replies = 0;
     while client.try_receive().is_some() {
         replies += 1;
     }
-    assert_eq!(replies, 100);
+    assert_eq!(replies, 5000);
 }
 
 #[test]
@@ -186,4 +186,42 @@ fn who_sends_no_more_gets_even_replies_that_are_large() {
         assert_eq!(text(&client.receive()).len(), 500_000);
     }
     assert_eq!(client.try_receive(), None);
+}
+
+#[test]
+fn who_sends_no_more_and_reads_nothing_does_not_fill_the_memory() {
+    let node = Node::start(&[]);
+    let (mut late, mut other) = (node.client(), node.client());
+    other.call(&["SET", "k", &"x".repeat(1_000_000)]);
+    let requests: Vec<u8> = (0..60).flat_map(|_| encode(&["GET", "k"])).collect();
+    late.send_raw(&requests);
+    late.socket.shutdown(Shutdown::Write).unwrap();
+    let mut waiting = || {
+        let all = other.ask("CLIENT LIST");
+        let omem = |line: &str| line.split(" omem=").nth(1)?.split(' ').next()?.parse().ok();
+        all.lines().filter_map(omem).max().unwrap_or(0_u64)
+    };
+    eventually("its replies wait", || waiting() > 0);
+    for _ in 0..10 {
+        assert!(waiting() < 20_000_000, "{} bytes wait", waiting());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    for _ in 0..60 {
+        assert_eq!(text(&late.receive()).len(), 1_000_000);
+    }
+    assert_eq!(late.try_receive(), None);
+}
+
+#[test]
+fn who_sends_no_more_and_would_have_to_wait_gets_the_replies_before_that() {
+    let node = Node::start(&[]);
+    let mut client = node.client();
+    client.send_raw(b"SET a 1\r\nBLPOP q 0\r\nSET a 2\r\n");
+    client.socket.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(text(&client.receive()), "OK");
+    assert_eq!(client.try_receive(), None);
+    let mut other = node.client();
+    assert_eq!(other.ask("RPUSH q x"), "1");
+    assert_eq!(other.ask("LLEN q"), "1");
+    assert_eq!(other.ask("GET a"), "1");
 }
