@@ -127,7 +127,7 @@ fn run_input(core: &mut Core, id: ClientId) -> bool {
         client.input_start = at;
         client.running_bytes = 0;
         client.parser = parser;
-        compact(&mut client.input, &mut client.input_start);
+        ahead::compact(&mut client.input, &mut client.input_start);
     }
     more
 }
@@ -152,21 +152,6 @@ pub(crate) fn let_go_on(core: &mut Core, id: ClientId) {
     {
         client.held_back = false;
         core.to_resume.push(id);
-    }
-}
-
-/// Bytes that are understood make room once nothing stands behind them, or once they are many.
-fn compact(input: &mut Vec<u8>, start: &mut usize) {
-    const KEPT_BYTES_MAX: usize = 64 * 1024;
-    if *start == input.len() {
-        input.clear();
-        *start = 0;
-        if input.capacity() > KEPT_BYTES_MAX {
-            *input = Vec::new();
-        }
-    } else if *start > KEPT_BYTES_MAX {
-        input.drain(..*start);
-        *start = 0;
     }
 }
 

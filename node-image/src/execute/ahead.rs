@@ -41,3 +41,18 @@ pub(super) fn look(core: &Core, id: ClientId, input: &[u8], from: usize, count: 
     });
     core.store.look_ahead(client.db, keys);
 }
+
+/// Bytes that are understood make room once nothing stands behind them, or once they are many.
+pub(super) fn compact(input: &mut Vec<u8>, start: &mut usize) {
+    const KEPT_BYTES_MAX: usize = 64 * 1024;
+    if *start == input.len() {
+        input.clear();
+        *start = 0;
+        if input.capacity() > KEPT_BYTES_MAX {
+            *input = Vec::new();
+        }
+    } else if *start > KEPT_BYTES_MAX {
+        input.drain(..*start);
+        *start = 0;
+    }
+}
