@@ -11,7 +11,7 @@
 
 use holdfast_wire::id::NodeId;
 
-use super::sync::{Group, begin_waiting, catch_up, forget_groups, gather};
+use super::sync::{Group, begin_waiting, catch_up, forget_groups, gather, give_up_slow};
 use crate::clients::{ClientId, ClientKind};
 use crate::config::Name;
 use crate::core::Core;
@@ -60,6 +60,8 @@ pub struct Replica {
     pub acked_ms: i64,
     /// Bytes written to it when that last changed, and when.
     progress: (u64, i64),
+    /// Bytes written to it when it had last read something substantial of a snapshot, and when.
+    pub(super) pace: (u64, i64),
 }
 
 /// All replicas.
@@ -102,6 +104,7 @@ impl Feed {
                 acked: 0,
                 acked_ms: now_ms,
                 progress: (0, now_ms),
+                pace: (0, now_ms),
             });
             self.replicas.len() - 1
         });
@@ -309,6 +312,7 @@ pub fn cron(core: &mut Core) {
             silent.push(replica.client);
         }
     }
+    give_up_slow(core, timeout_ms);
     for client in silent {
         tracing::warn!("Disconnecting timedout replica: {}", name(core, client));
         core.close(client);

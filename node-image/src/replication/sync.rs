@@ -22,6 +22,9 @@ use crate::disk::snapshot::{self, Purpose};
 /// The walk of a snapshot rests while a replica has this much of it unread.
 const CONGESTED_BYTES: usize = 4 << 20;
 
+/// A replica that reads less than this within `repl-timeout` may not make writers wait.
+const SUBSTANTIAL_BYTES: u64 = 1 << 20;
+
 /// Bytes are gathered in pieces of about this size.
 const PIECE_BYTES: usize = 1 << 20;
 
@@ -211,6 +214,35 @@ fn random_mark() -> io::Result<[u8; 40]> {
     id.as_bytes().try_into().map_err(io::Error::other)
 }
 
+/// Gives up on replicas that read their snapshot so slowly that writers wait because of it: the
+/// old values that it still needs may not hold the primary's clients up for ever.
+pub(super) fn give_up_slow(core: &mut Core, timeout_ms: i64) {
+    let (now_ms, is_crowded) = (core.now_ms, snapshot::is_crowded(core));
+    let mut slow = Vec::new();
+    for replica in &mut core.replication.feed.replicas {
+        let Some(client) = core.clients.get(replica.client) else { continue };
+        let read = client.written_bytes - replica.pace.0.min(client.written_bytes);
+        // Who has read all that there was is not the one that the others wait for.
+        let is_slow = matches!(replica.stage, Stage::Snapshot(_))
+            && !client.output.is_empty()
+            && read < SUBSTANTIAL_BYTES;
+        if !is_slow {
+            replica.pace = (client.written_bytes, now_ms);
+        } else if is_crowded && now_ms - replica.pace.1 > timeout_ms {
+            slow.push((replica.client, read));
+        }
+    }
+    for (client, read) in slow {
+        tracing::warn!(
+            "The full synchronisation of replica {} is given up: writers wait because of it, and \
+             it has read only {read} bytes in {} seconds",
+            name(core, client),
+            timeout_ms / 1000
+        );
+        core.close(client);
+    }
+}
+
 /// True while a replica of this run has not read enough of what it was given.
 pub fn is_congested(core: &Core, run: u64) -> bool {
     members(&core.replication.feed, run, Stage::Snapshot)
@@ -227,6 +259,16 @@ pub fn on_snapshot_piece(core: &mut Core, run: u64, bytes: Vec<u8>) {
     };
     let Some(mark) = group.mark else {
         group.whole.add(|whole| whole.extend_from_slice(&bytes));
+        let bytes_max = core.config.output_limit("slave").0;
+        if bytes_max > 0 && group.whole.bytes > bytes_max {
+            group.whole = Gathered::default();
+            tracing::warn!(
+                "A full synchronisation is given up: its replicas do not understand 'capa eof', \
+                 and the snapshot that had to be gathered for them has more bytes than their \
+                 output buffer limit ({bytes_max}) allows"
+            );
+            close_members(core, run);
+        }
         return;
     };
     let bytes = Arc::new(bytes);

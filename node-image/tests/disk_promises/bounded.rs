@@ -58,6 +58,40 @@ fn writers_to_unsaved_keys_wait_while_a_snapshot_has_too_many_old_values_to_keep
 }
 
 #[test]
+fn a_replica_that_only_sips_its_snapshot_does_not_hold_writers_up_for_ever() {
+    let root = tempfile::tempdir().unwrap();
+    let limits = ["--rdbcompression", "no", "--client-output-buffer-limit", "slave 0 0 0"];
+    let server = Server::ours(root.path(), &[&limits[..], &["--repl-timeout", "5"]].concat());
+    write_all(&server, "x").join().unwrap();
+    let mut replica = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    replica.write_all(b"REPLCONF capa eof\r\nPSYNC ? -1\r\n").unwrap();
+    replica.read_exact(&mut [0; 20]).unwrap();
+    let sips = std::thread::spawn(move || {
+        // So little at a time that it is never silent.
+        while replica.read_exact(&mut [0; 16_000]).is_ok() {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    });
+    write_all(&server, "y").join().unwrap();
+    assert!(server.log().contains("is given up: writers wait"), "{}", server.log());
+    sips.join().unwrap();
+}
+
+#[test]
+fn a_snapshot_that_must_be_gathered_whole_is_bounded_by_the_replicas_output_limit() {
+    let root = tempfile::tempdir().unwrap();
+    let limits = ["--rdbcompression", "no", "--client-output-buffer-limit", "slave 20mb 0 0"];
+    let server = Server::ours(root.path(), &limits);
+    write_all(&server, "x").join().unwrap();
+    let mut replica = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    replica.write_all(b"PSYNC ? -1\r\n").unwrap();
+    let mut all = Vec::new();
+    let _ = replica.read_to_end(&mut all);
+    assert!(all.len() < 1000, "{}", all.len());
+    assert!(server.log().contains("do not understand 'capa eof'"), "{}", server.log());
+}
+
+#[test]
 fn a_replica_whose_disk_takes_nothing_stops_reading_and_goes_on_when_it_may() {
     let root = tempfile::tempdir().unwrap();
     let limits = ["--client-output-buffer-limit", "slave 0 0 0"];
