@@ -11,8 +11,9 @@ use holdfast_wire::resp::request::encode;
 
 use super::servers::{Connection, Server};
 
-/// No call may stop a core for longer.
-const LONGEST_TURN_US: u64 = 50_000;
+/// No call may stop a core for longer. The bar is for the release build, which is what the figure
+/// is measured with; an unoptimized one takes about five times as long for the same work.
+const LONGEST_TURN_US: u64 = if cfg!(debug_assertions) { 250_000 } else { 50_000 };
 const SYNC_PATIENCE: Duration = Duration::from_mins(5);
 const BATCH: usize = 10_000;
 

@@ -99,7 +99,7 @@ impl Speaker {
     /// Connects to a server on loopback.
     pub fn connect(port: u16) -> std::io::Result<Self> {
         let stream = TcpStream::connect(("127.0.0.1", port))?;
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         Ok(Self { stream: BufReader::new(stream) })
     }
 
