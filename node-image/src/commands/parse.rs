@@ -47,6 +47,27 @@ pub(super) fn count_from_one(arg: &[u8], text: &'static str) -> Result<usize, Co
     }
 }
 
+/// What LMPOP, ZMPOP and their sisters are asked for: `numkeys key... end [COUNT n]`. Gives the
+/// keys, the end as `end` reads it, and the count.
+pub(super) fn pop_many<'a, E>(
+    args: &'a [&'a [u8]],
+    end: impl FnOnce(&[u8]) -> Result<E, CommandError>,
+) -> Result<(&'a [&'a [u8]], E, usize), CommandError> {
+    let (number, rest) = args.split_first().ok_or(CommandError::SYNTAX)?;
+    let number = count_from_one(number, "ERR numkeys should be greater than 0")?;
+    let (keys, rest) = rest.split_at_checked(number).ok_or(CommandError::SYNTAX)?;
+    let (end_arg, options) = rest.split_first().ok_or(CommandError::SYNTAX)?;
+    let end = end(end_arg)?;
+    let count = match options {
+        [] => 1,
+        [word, number] if is_word(word, "COUNT") => {
+            count_from_one(number, "ERR count should be greater than 0")?
+        }
+        _ => return Err(CommandError::SYNTAX),
+    };
+    Ok((keys, end, count))
+}
+
 /// The deadline of a blocking command, from its timeout in seconds; 0 waits for ever.
 pub(super) fn deadline_ms(arg: &[u8], now_ms: i64) -> Result<Option<i64>, CommandError> {
     const NOT_A_TIMEOUT: CommandError =

@@ -277,11 +277,11 @@ directives! {
     ZsetMaxListpackValue "zset-max-listpack-value" "zset-max-ziplist-value" SIZE, "64", Live,
         "Bytes of a member of a small sorted set.";
     HllSparseMaxBytes "hll-sparse-max-bytes" "" SIZE, "3000", Live,
-        "Accepted: there is no such type yet.";
+        "Bytes of a sparse HyperLogLog.";
     StreamNodeMaxBytes "stream-node-max-bytes" "" SIZE, "4096", Live,
-        "Accepted: there is no such type yet.";
+        "Bytes of a node of a stream; 0 for no bound.";
     StreamNodeMaxEntries "stream-node-max-entries" "" K::Number { min: 0, max: I64 }, "100", Live,
-        "Accepted: there is no such type yet.";
+        "Entries of a node of a stream; 0 for no bound.";
     // Snapshots.
     Save "save" "" K::Checked(kinds::save), "3600 1 300 100 60 10000", Live,
         "Save when so many seconds and changes have gone by.";

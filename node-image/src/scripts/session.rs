@@ -223,11 +223,7 @@ fn run_in_scope(
 impl Session<'_, '_> {
     /// `redis.call` and `redis.pcall`.
     fn command(&mut self, lua: &Lua, args: &MultiValue) -> mlua::Result<(bool, Value)> {
-        let words = match words_of(
-            args,
-            "ERR Please specify at least one argument for this \
-                                   redis lib call",
-        ) {
+        let words = match words_of(args) {
             Ok(words) => words,
             Err(text) => return self.refuse(lua, text),
         };
@@ -246,11 +242,7 @@ impl Session<'_, '_> {
 
     /// `redis.acl_check_cmd`: whether the script's user may run a command.
     fn check(&mut self, lua: &Lua, args: &MultiValue) -> mlua::Result<(bool, Value)> {
-        let words = match words_of(
-            args,
-            "ERR Please specify at least one argument for this \
-                                   redis lib call",
-        ) {
+        let words = match words_of(args) {
             Ok(words) => words,
             Err(text) => return self.refuse(lua, text),
         };
@@ -318,12 +310,9 @@ impl Session<'_, '_> {
 }
 
 /// The words of a request: strings, and numbers with all their digits.
-fn words_of<'t>(args: &MultiValue, when_empty: &'t str) -> Result<Vec<Vec<u8>>, &'t str>
-where
-    'static: 't,
-{
+fn words_of(args: &MultiValue) -> Result<Vec<Vec<u8>>, &'static str> {
     if args.is_empty() {
-        return Err(when_empty);
+        return Err("ERR Please specify at least one argument for this redis lib call");
     }
     args.iter()
         .map(|arg| match arg {

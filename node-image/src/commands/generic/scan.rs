@@ -5,12 +5,13 @@
 
 use holdfast_store::glob;
 use holdfast_store::number::parse_u64;
+use holdfast_wire::resp::ReplyBuf;
 
 use crate::commands::keyspace::{DONE, Ended};
 use crate::commands::parse::{integer, is_word};
 use crate::commands::{CommandError, Ctx};
 
-/// What a step of SCAN or HSCAN is asked for.
+/// What a step of SCAN or of a sister is asked for.
 pub(in crate::commands) struct ScanOptions<'a> {
     pattern: Option<&'a [u8]>,
     type_name: Option<&'a [u8]>,
@@ -66,43 +67,62 @@ impl<'a> ScanOptions<'a> {
         self.pattern.is_none_or(|pattern| glob::matches(pattern, name))
     }
 
+    /// Walks a collection on from a cursor, until enough is found: `step` looks at a little more,
+    /// keeps what fits, and gives the next cursor. Each element is `parts` entries of what is kept.
+    pub(in crate::commands) fn walk(
+        &self,
+        mut cursor: u64,
+        parts: usize,
+        mut step: impl FnMut(u64, &mut Vec<Vec<u8>>) -> u64,
+    ) -> (u64, Vec<Vec<u8>>) {
+        let mut found = Vec::new();
+        for _ in 0..self.steps() {
+            cursor = step(cursor, &mut found);
+            if cursor == 0 || found.len() / parts >= self.count {
+                break;
+            }
+        }
+        (cursor, found)
+    }
+
     /// Buckets to look at, at most.
-    pub(in crate::commands) fn steps(&self) -> usize {
+    fn steps(&self) -> usize {
         self.count.saturating_mul(10)
+    }
+}
+
+/// The reply of SCAN and its sisters.
+pub(in crate::commands) fn write_scan(reply: &mut ReplyBuf, cursor: u64, found: &[Vec<u8>]) {
+    reply.array(2);
+    reply.bulk(cursor.to_string().as_bytes());
+    reply.array(found.len());
+    for entry in found {
+        reply.bulk(entry);
     }
 }
 
 /// `SCAN cursor [MATCH pattern] [COUNT n] [TYPE type]`
 pub(super) fn scan(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
-    let mut cursor = ScanOptions::parse_cursor(args[1])?;
+    let cursor = ScanOptions::parse_cursor(args[1])?;
     let options = ScanOptions::parse(args, 2, true)?;
     let (db, now_ms) = (ctx.db, ctx.now_ms);
-    let mut found: Vec<Vec<u8>> = Vec::new();
     let mut expired: Vec<Vec<u8>> = Vec::new();
-    for _ in 0..options.steps() {
-        cursor = ctx.core.store.scan(db, cursor, 1, |view| {
+    let (cursor, found) = options.walk(cursor, 1, |cursor, found| {
+        ctx.core.store.scan(db, cursor, 1, |view| {
             let type_name = view.value_type().name();
             let other_type = options.type_name.is_some_and(|wanted| !is_word(wanted, type_name));
             if other_type || !options.fits(view.key) {
                 return;
             }
-            let list = if view.is_expired(now_ms) { &mut expired } else { &mut found };
+            let list = if view.is_expired(now_ms) { &mut expired } else { &mut *found };
             list.push(view.key.to_vec());
-        });
-        if cursor == 0 || found.len() >= options.count {
-            break;
-        }
-    }
+        })
+    });
     // Looking at them removes those whose time has come, where this node may.
     for key in &expired {
         ctx.keys().contains(key);
     }
-    ctx.reply.array(2);
-    ctx.reply.bulk(cursor.to_string().as_bytes());
-    ctx.reply.array(found.len());
-    for key in &found {
-        ctx.reply.bulk(key);
-    }
+    write_scan(ctx.reply, cursor, &found);
     DONE
 }
 

@@ -1,19 +1,13 @@
 //! Fields chosen by chance, and fields in steps.
 
-use std::collections::BTreeSet;
-
-use holdfast_store::hash::Hash;
 use holdfast_store::random::Random;
 use holdfast_wire::resp::ReplyBuf;
 
-use crate::commands::generic::scan::ScanOptions;
+use crate::commands::generic::scan::{ScanOptions, write_scan};
 use crate::commands::keyspace::{DONE, Ended};
 use crate::commands::parse::{integer, is_word};
+use crate::commands::sample::distinct;
 use crate::commands::{CommandError, Ctx};
-
-/// With at least so many times more fields than wished, distinct ones are drawn until there are
-/// enough; otherwise the unwished are thrown out of all.
-const SPARSE: usize = 3;
 
 type Pair<'a> = (&'a [u8], &'a [u8]);
 
@@ -54,7 +48,8 @@ pub(super) fn hrandfield(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
             }
         }
     } else {
-        let chosen = distinct(hash, wanted, &mut random);
+        let draw = |random: &mut Random| hash.random(|| random.next_u64());
+        let chosen = distinct(hash.len(), wanted, &mut random, hash.iter(), draw);
         open(reply, chosen.len(), with_values);
         for pair in chosen {
             write(reply, pair, with_values);
@@ -71,31 +66,6 @@ fn one_field(ctx: &mut Ctx<'_>, key: &[u8]) -> Ended {
         None => reply.null(),
     }
     DONE
-}
-
-/// At most `wanted` different fields, each set of them with the same chance.
-fn distinct<'a>(hash: &'a Hash, wanted: usize, random: &mut Random) -> Vec<Pair<'a>> {
-    if wanted >= hash.len() {
-        return hash.iter().collect();
-    }
-    if wanted * SPARSE > hash.len() {
-        let mut all: Vec<Pair<'a>> = hash.iter().collect();
-        for at in 0..wanted {
-            let other = at + random.below((all.len() - at) as u64) as usize;
-            all.swap(at, other);
-        }
-        all.truncate(wanted);
-        return all;
-    }
-    let mut seen = BTreeSet::new();
-    let mut chosen = Vec::with_capacity(wanted);
-    while chosen.len() < wanted {
-        let Some(pair) = hash.random(|| random.next_u64()) else { break };
-        if seen.insert(pair.0) {
-            chosen.push(pair);
-        }
-    }
-    chosen
 }
 
 /// Pairs are arrays of two in RESP3, and follow each other in RESP2.
@@ -116,33 +86,21 @@ fn write(reply: &mut ReplyBuf, (field, value): Pair<'_>, with_values: bool) {
 
 /// `HSCAN key cursor [MATCH pattern] [COUNT n]`
 pub(super) fn hscan(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
-    let mut cursor = ScanOptions::parse_cursor(args[2])?;
+    let cursor = ScanOptions::parse_cursor(args[2])?;
     let mut keys = ctx.keys();
     let Some(hash) = keys.hash(args[1])? else {
         // Redis looks at the key before it looks at the options.
-        ctx.reply.array(2);
-        ctx.reply.bulk(b"0");
-        ctx.reply.array(0);
+        write_scan(ctx.reply, 0, &[]);
         return DONE;
     };
     let options = ScanOptions::parse(args, 3, false)?;
-    let mut found: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-    for _ in 0..options.steps() {
-        cursor = hash.scan(cursor, |field, value| {
+    let (cursor, found) = options.walk(cursor, 2, |cursor, found| {
+        hash.scan(cursor, |field, value| {
             if options.fits(field) {
-                found.push((field.to_vec(), value.to_vec()));
+                found.extend([field.to_vec(), value.to_vec()]);
             }
-        });
-        if cursor == 0 || found.len() >= options.count {
-            break;
-        }
-    }
-    ctx.reply.array(2);
-    ctx.reply.bulk(cursor.to_string().as_bytes());
-    ctx.reply.array(found.len() * 2);
-    for (field, value) in found {
-        ctx.reply.bulk(&field);
-        ctx.reply.bulk(&value);
-    }
+        })
+    });
+    write_scan(ctx.reply, cursor, &found);
     DONE
 }

@@ -7,7 +7,7 @@ use holdfast_store::list::{End, List};
 use holdfast_store::number::IntText;
 
 use crate::commands::keyspace::{DONE, Ended, Missing};
-use crate::commands::parse::{count, count_from_one, is_word};
+use crate::commands::parse::{count, is_word, pop_many};
 use crate::commands::{CommandError, Ctx, Outcome};
 use crate::notify::EventClass;
 
@@ -144,18 +144,7 @@ pub(in crate::commands) struct PopMany<'a> {
 impl<'a> PopMany<'a> {
     /// `numkeys key... LEFT|RIGHT [COUNT n]`
     pub(in crate::commands) fn parse(args: &'a [&'a [u8]]) -> Result<Self, CommandError> {
-        let (number, rest) = args.split_first().ok_or(CommandError::SYNTAX)?;
-        let number = count_from_one(number, "ERR numkeys should be greater than 0")?;
-        let (keys, rest) = rest.split_at_checked(number).ok_or(CommandError::SYNTAX)?;
-        let (end_arg, options) = rest.split_first().ok_or(CommandError::SYNTAX)?;
-        let end = end(end_arg)?;
-        let count = match options {
-            [] => 1,
-            [word, number] if is_word(word, "COUNT") => {
-                count_from_one(number, "ERR count should be greater than 0")?
-            }
-            _ => return Err(CommandError::SYNTAX),
-        };
+        let (keys, end, count) = pop_many(args, end)?;
         Ok(Self { keys, end, count })
     }
 

@@ -4,7 +4,7 @@ use holdfast_store::Limits;
 use holdfast_store::set::Set;
 
 use crate::commands::Ctx;
-use crate::commands::generic::scan::ScanOptions;
+use crate::commands::generic::scan::{ScanOptions, write_scan};
 use crate::commands::keyspace::{DONE, Ended, Missing};
 use crate::notify::EventClass;
 
@@ -100,30 +100,21 @@ pub(super) fn smembers(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
 
 /// `SSCAN key cursor [MATCH pattern] [COUNT n]`
 pub(super) fn sscan(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
-    let mut cursor = ScanOptions::parse_cursor(args[2])?;
+    let cursor = ScanOptions::parse_cursor(args[2])?;
     let mut keys = ctx.keys();
     let Some(set) = keys.set_of(args[1])? else {
         // Redis looks at the key before it looks at the options.
-        ctx.reply.array(2);
-        ctx.reply.bulk(b"0");
-        ctx.reply.array(0);
+        write_scan(ctx.reply, 0, &[]);
         return DONE;
     };
     let options = ScanOptions::parse(args, 3, false)?;
-    let mut found: Vec<Vec<u8>> = Vec::new();
-    for _ in 0..options.steps() {
-        cursor = set.scan(cursor, |member| {
+    let (cursor, found) = options.walk(cursor, 1, |cursor, found| {
+        set.scan(cursor, |member| {
             if options.fits(member) {
                 found.push(member.to_vec());
             }
-        });
-        if cursor == 0 || found.len() >= options.count {
-            break;
-        }
-    }
-    ctx.reply.array(2);
-    ctx.reply.bulk(cursor.to_string().as_bytes());
-    ctx.reply.array(found.len());
-    found.iter().for_each(|member| ctx.reply.bulk(member));
+        })
+    });
+    write_scan(ctx.reply, cursor, &found);
     DONE
 }

@@ -4,7 +4,7 @@ use holdfast_store::random::Random;
 use holdfast_store::sorted_set::SortedSet;
 use holdfast_wire::resp::ReplyBuf;
 
-use crate::commands::generic::scan::ScanOptions;
+use crate::commands::generic::scan::{ScanOptions, write_scan};
 use crate::commands::keyspace::{DONE, Ended};
 use crate::commands::parse::is_word;
 use crate::commands::sample::{distinct, wished};
@@ -145,34 +145,22 @@ pub(super) fn zrandmember(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
 
 /// `ZSCAN key cursor [MATCH pattern] [COUNT n]`
 pub(super) fn zscan(ctx: &mut Ctx<'_>, args: &[&[u8]]) -> Ended {
-    let mut cursor = ScanOptions::parse_cursor(args[2])?;
+    let cursor = ScanOptions::parse_cursor(args[2])?;
     let mut keys = ctx.keys();
     let Some(set) = keys.sorted_set(args[1])? else {
         // Redis looks at the key before it looks at the options.
-        ctx.reply.array(2);
-        ctx.reply.bulk(b"0");
-        ctx.reply.array(0);
+        write_scan(ctx.reply, 0, &[]);
         return DONE;
     };
     let options = ScanOptions::parse(args, 3, false)?;
-    let mut found: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-    for _ in 0..options.steps() {
-        cursor = set.scan(cursor, |member, score| {
+    let (cursor, found) = options.walk(cursor, 2, |cursor, found| {
+        set.scan(cursor, |member, score| {
             if options.fits(member) {
-                found.push((member.to_vec(), set.score_text(score)));
+                // The score is a bulk string in both protocols.
+                found.extend([member.to_vec(), set.score_text(score)]);
             }
-        });
-        if cursor == 0 || found.len() >= options.count {
-            break;
-        }
-    }
-    ctx.reply.array(2);
-    ctx.reply.bulk(cursor.to_string().as_bytes());
-    ctx.reply.array(found.len() * 2);
-    for (member, score) in found {
-        ctx.reply.bulk(&member);
-        // A bulk string in both protocols.
-        ctx.reply.bulk(&score);
-    }
+        })
+    });
+    write_scan(ctx.reply, cursor, &found);
     DONE
 }

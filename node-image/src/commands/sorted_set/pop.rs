@@ -6,7 +6,7 @@
 use holdfast_store::number::IntText;
 
 use crate::commands::keyspace::{DONE, Ended, Missing};
-use crate::commands::parse::{count, count_from_one, is_word};
+use crate::commands::parse::{count, is_word, pop_many};
 use crate::commands::{CommandError, Ctx};
 use crate::notify::EventClass;
 
@@ -20,6 +20,14 @@ pub(in crate::commands) enum End {
 }
 
 impl End {
+    fn parse(word: &[u8]) -> Result<Self, CommandError> {
+        match word {
+            word if is_word(word, "MIN") => Ok(Self::Min),
+            word if is_word(word, "MAX") => Ok(Self::Max),
+            _ => Err(CommandError::SYNTAX),
+        }
+    }
+
     /// The command that takes from it.
     pub(in crate::commands) fn pop_name(self) -> &'static [u8] {
         match self {
@@ -116,22 +124,7 @@ pub(in crate::commands) struct PopMany<'a> {
 impl<'a> PopMany<'a> {
     /// `numkeys key... MIN|MAX [COUNT n]`
     pub(in crate::commands) fn parse(args: &'a [&'a [u8]]) -> Result<Self, CommandError> {
-        let (number, rest) = args.split_first().ok_or(CommandError::SYNTAX)?;
-        let number = count_from_one(number, "ERR numkeys should be greater than 0")?;
-        let (keys, rest) = rest.split_at_checked(number).ok_or(CommandError::SYNTAX)?;
-        let (end, options) = rest.split_first().ok_or(CommandError::SYNTAX)?;
-        let end = match *end {
-            word if is_word(word, "MIN") => End::Min,
-            word if is_word(word, "MAX") => End::Max,
-            _ => return Err(CommandError::SYNTAX),
-        };
-        let count = match options {
-            [] => 1,
-            [word, number] if is_word(word, "COUNT") => {
-                count_from_one(number, "ERR count should be greater than 0")?
-            }
-            _ => return Err(CommandError::SYNTAX),
-        };
+        let (keys, end, count) = pop_many(args, End::parse)?;
         Ok(Self { keys, end, count })
     }
 
